@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
+from synerise_profiles._batching.row_source import rows_are_fixed
 from synerise_profiles.bulk import Report, read_dead_letter
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.models import ProfileBatchItem
@@ -147,3 +148,23 @@ def test_an_object_that_stays_the_same_may_come_again(driver: str) -> None:
     assert report.accepted == len(server.stored) == 400
     again = run([few[0]] * 50 + few * 3, Server(), "sync" if driver == "async source" else driver)
     assert again.accepted == 140
+
+
+class _Fixed:
+    """A source that says that its rows are fixed, so that they are read in blocks from the first one on."""
+
+    def __init__(self, *, rows_are_fixed: Any) -> None:
+        self.rows_are_fixed = rows_are_fixed
+
+    def check(self, operation: Any) -> None: ...
+
+    def locate(self, index: int) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]:
+        return one_dict()
+
+
+def test_who_says_that_rows_are_fixed() -> None:
+    """A list and a tuple are; a source that says so is taken at its word; anything else is looked at."""
+    assert all(map(rows_are_fixed, ([], (), _Fixed(rows_are_fixed=True))))
+    assert not any(map(rows_are_fixed, (iter([]), {}, "text", _Fixed(rows_are_fixed=False), _Fixed(rows_are_fixed=1))))

@@ -368,6 +368,58 @@ def test_groups_of_identifiers_keep_the_order_together(
             last[key] = row["params"]["n"]
 
 
+def alternating(count: int, turns: int) -> list[dict[str, Any]]:
+    """Events of one key each, whose profile is named in turn with and without its e-mail address."""
+    more = {"label": "x", "action": "a.b", "time": "2023-01-01T00:00:00Z"}
+    who = [(n, {"customId": f"c-{n}"}) for n in range(count)]
+    clients = [(n, named if turn % 2 else named | {"email": f"{n}@x.pl"}) for n, named in who for turn in range(turns)]
+    return [{**more, "eventSalt": f"s-{n}", "client": client, "params": {"n": n}} for n, client in clients]
+
+
+def test_groups_that_alternate_fill_their_chunks() -> None:
+    """A row that follows one of another group goes into a chunk that does, which both are filled for."""
+    chunks = event_chunks(alternating(300, 2), 100)
+    assert [len(chunk) for chunk in chunks] == [100] * 6
+    assert [chunk.after for chunk in chunks] == [-1, 0, -1, 2, -1, 4]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    items=st.sampled_from([3, 20, 200]),
+    people=st.sampled_from([2, 20, 300, 5000]),
+    stretch=st.sampled_from([1, 4, 60]),
+)
+def test_chunks_of_groups_depend_on_the_rows_alone(seed: int, items: int, people: int, stretch: int) -> None:
+    """One by one and in blocks, rows of several groups go into the same chunks, which wait for the same ones."""
+    rows = keyed_events(random.Random(seed), 300, people, stretch)
+    found = [
+        [(chunk.number, chunk.after, chunk.indexes) for chunk in event_chunks(rows, items, **options)]
+        for options in ({}, {"rows_are_fixed": True}, {"flush_after": 1e9})
+    ]
+    assert found[0] == found[1] == found[2]
+    assert sorted(index for _, _, indexes in found[0] for index in indexes) == list(range(len(rows)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), items=st.sampled_from([2, 7, 30]), people=st.sampled_from([2, 20, 300]))
+def test_a_chunk_waits_for_all_that_have_its_keys(seed: int, items: int, people: int) -> None:
+    """Also for one of another group that is so long ago that its keys are forgotten."""
+    rows = keyed_events(random.Random(seed), 800, people, stretch=8)
+    last: dict[Any, int] = {}
+    for chunk in event_chunks(rows, items):
+        keys = {key for index in chunk.indexes for key in event_keys(rows[index])}
+        assert max((last.get(key, -1) for key in keys), default=-1) <= chunk.after < chunk.number
+        last |= dict.fromkeys(keys, chunk.number)
+
+
+def event_chunks(rows: list[dict[str, Any]], items: int, **options: Any) -> list[Chunk]:
+    operation = attrs.evolve(operations.events(), max_items=items)
+    chunker = Chunker(operation, ChunkerOptions(**options), lambda *_: True, lambda _: None)
+    source = iter(rows)
+    return [*iter(lambda: chunker.next_chunk(source), None), *chunker.remaining_chunks()]
+
+
 def keys_in(task: SubBatchTask) -> set[Any]:
     chunk = task.chunk_state.chunk
     return {key for position in task.sub_batch.positions for key in event_keys(chunk.row(position))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synerise_profiles import Synerise, events
 from synerise_profiles._batching import operations
@@ -110,6 +113,48 @@ def test_a_salt_of_nothing_is_refused() -> None:
     assert [(item.index, item.field) for item in by_function.rejected] == [(1, "eventSalt"), (2, "eventSalt")]
     assert salts([visit(1, params={"a": 1, "b": "x"})], salt=["params.a", "params.b"]) == ['[1,"x"]']
     assert salts([visit(1), visit(2, eventSalt="own")], salt="the night") == ["the night", "own"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(0, 300),
+    repeats=st.sampled_from([0, 0.01, 0.2]),
+    refused=st.sampled_from([0, 0.01, 0.2]),
+    items=st.sampled_from([3, 50, 1000]),
+    size=st.sampled_from([900, 20_000, 10**6]),
+    raises_at=st.integers(0, 600),
+)
+def test_a_salt_function_is_asked_once_a_row(
+    seed: int, count: int, repeats: float, refused: float, items: int, size: int, raises_at: int
+) -> None:
+    """Whatever repeats, is refused or does not fit: rows are asked for in their order, and go where they go singly."""
+    chance = random.Random(seed)
+    salts_of_rows = [0 if chance.random() < repeats else -1 if chance.random() < refused else n for n in range(count)]
+    rows = [visit(1, time=NOON, params={"n": n, "salt": salt}) for n, salt in enumerate(salts_of_rows)]
+
+    def sent(**options: Any) -> tuple[list[int], list[bytes], list[int], int, bool]:
+        asked: list[int] = []
+        server = Server()
+
+        def salt_of(row: Any) -> str:
+            asked.append(row["params"]["n"])
+            if row["params"]["n"] == raises_at:
+                raise LookupError
+            return "" if row["params"]["salt"] < 0 else f"s-{row['params']['salt']}"
+
+        run = Run(small(items, size, EVENTS), rows, server, salt=salt_of, concurrency=1, **options)
+        has_raised = False
+        try:
+            run.finish()
+        except LookupError:
+            has_raised = True
+        return asked, server.bodies, [item.index for item in run.report.rejected], run.report.read, has_raised
+
+    in_blocks = sent()
+
+    assert in_blocks == sent(flush_after=1e9)
+    assert in_blocks[0] == list(range(min(len(rows), raises_at + 1)))
 
 
 def test_keys_that_repeat_are_told() -> None:

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import attrs
 import httpx
 
 import synerise_profiles
 import synerise_profiles_api
 from synerise_profiles import Synerise
+from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles.sources import RowMapping, field, read_csv
 
 ROOTS = tuple(str(Path(package.__file__).parent) for package in (synerise_profiles, synerise_profiles_api))
@@ -29,22 +31,38 @@ REFUSAL = [{"customId": "1", "status": 400, "message": "refused"}]
 
 
 class Walk(httpx.BaseTransport):
-    """Records the file of each function of ours that is called, before the request is sent and after its answer."""
+    """Records the file of each function of ours that is called, before the request is sent and after its answer.
+
+    The thread of the caller and the one that sends go on beside each other. So each has a record of its own, which
+    change from the row to the answer when the one takes the result, and the other gets the response.
+    """
 
     def __init__(self) -> None:
-        self.row: list[str] = []
-        self.answer: list[str] = []
-        self._steps = self.row
-        self._lock = threading.Lock()
+        self._caller = threading.get_ident()
+        self.caller_steps: tuple[list[str], list[str]] = ([], [])
+        self.sender_steps: tuple[list[str], list[str]] = ([], [])
+        self._caller_has_result = self._sender_has_response = False
+
+    @property
+    def row(self) -> list[str]:
+        """The files of the way to the transport."""
+        return self.caller_steps[0] + self.sender_steps[0]
+
+    @property
+    def answer(self) -> list[str]:
+        """The files of the way back to the report."""
+        return self.sender_steps[1] + self.caller_steps[1]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer the batch: its only row was refused."""
-        self._steps = self.answer
+        self._sender_has_response = True
         return httpx.Response(207, json=REFUSAL, request=request)
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Record what is called inside, in every thread."""
+        """Record what is called inside, in every thread, from its beginning."""
+        self.caller_steps, self.sender_steps = ([], []), ([], [])
+        self._caller_has_result = self._sender_has_response = False
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
@@ -54,25 +72,28 @@ class Walk(httpx.BaseTransport):
             threading.settrace(None)  # type: ignore[arg-type]
 
     def _trace(self, frame: FrameType, _event: str, _argument: object) -> None:
-        name = frame.f_code.co_filename
-        if name.startswith(ROOTS) and frame.f_code.co_name != "<module>":
-            with self._lock:
-                self._steps.append(name)
+        name, function = frame.f_code.co_filename, frame.f_code.co_name
+        if not name.startswith(ROOTS) or function == "<module>":
+            return
+        if threading.get_ident() == self._caller:
+            self._caller_has_result |= function == "on_result"
+            self.caller_steps[self._caller_has_result].append(name)
+        else:
+            self.sender_steps[self._sender_has_response].append(name)
 
 
 def follow() -> dict[str, list[str]]:
     """Send one row that is refused; return the files of both ways, each change once."""
     walk = Walk()
     mapping = RowMapping.for_profiles(COLUMNS)
-    with tempfile.TemporaryDirectory() as folder, Synerise(token="a.b.c", transport=walk) as client:
+    # Time stands still: now and then a run notes how far it is, which is no part of the way.
+    timing = attrs.evolve(SYSTEM_TIMING, monotonic=lambda: 0.0)
+    with tempfile.TemporaryDirectory() as folder, Synerise(token="a.b.c", transport=walk, _timing=timing) as client:
         path = Path(folder) / "rows.csv"
         path.write_text(ROWS, encoding="utf-8")
         # What is loaded and compiled once is no part of a row's way.
         client.bulk.upsert_profiles(read_csv(path, mapping))
         rows = read_csv(path, mapping)
-        walk.row.clear()
-        walk.answer.clear()
-        walk._steps = walk.row
         with walk.recorded():
             report = client.bulk.upsert_profiles(rows)
     assert report.by_stage["server"] == 1

@@ -6,18 +6,21 @@ import asyncio
 import collections
 import csv
 import gzip
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles.bulk import BulkStoppedError, RowSource, UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_jsonl
+from synerise_profiles.sources import MappingError, RowMapping, field, read_arrow, read_csv, read_json, read_jsonl
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
+EVENT = {"action": "shop.visit", "label": "Visit", "time": "2026-01-01T00:00:00Z"}
 COLUMNS = RowMapping.for_profiles({"id": "customId", "city": "city", "n": field("attributes.n", "integer")})
 
 
@@ -66,6 +69,21 @@ def test_a_bad_cell_is_one_rejected_row_with_its_line(client, path, options):
     letter = next(letter for letter in read_dead_letter(letters) if letter["reference"] == 3)
     assert letter["row"] == {"cells": {"id": "b", "city": "Hel", "n": "one"}}
     assert client.profiles.find("by-custom-id", "c").city == "Nowy\nTarg"
+
+
+def test_each_row_of_a_source_is_an_object_of_its_own(path, tmp_path):
+    """As `rows_are_fixed` says, of which a run takes a block at once: none is filled anew."""
+    lines, array = tmp_path / "rows.jsonl", tmp_path / "rows.json"
+    lines.write_text('{"id": "a"}\n' * 40)
+    array.write_text(json.dumps([{"id": "a"}] * 40))
+    by_id = RowMapping.for_profiles({"id": "customId"}, constants={"attributes.from": "shop"})
+    by_order = RowMapping.for_events({"id": "client.customId", "n": "params.n"}, constants=EVENT, group_by="id")
+    table = {"id": ["a"] * 40}
+    files = [read_csv(path, by_order), read_csv(path, COLUMNS), read_jsonl(lines, by_id), read_json(array, by_id)]
+    for source in [*files, read_jsonl(lines), read_json(array), read_arrow(pa.table(table), by_id)]:
+        assert source.rows_are_fixed
+        rows = list(source)
+        assert len(set(map(id, rows))) == len(rows) > 3
 
 
 def test_what_a_source_passed_over_is_in_the_notes_of_the_report(sandbox, client, tmp_path):

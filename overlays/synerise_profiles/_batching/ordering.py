@@ -94,8 +94,8 @@ class OrderGuard:
         young.update(keys)
         return True
 
-    def place(self, keys: Keys) -> None:
-        """Put a row into the open chunk."""
+    def place(self, keys: Keys) -> bool:
+        """Put a row into the open chunk, unless it may only go to a later one: then return false."""
         self._is_used = True
         if self._last_chunks is None and self._young_keys.isdisjoint(keys) and self._old_keys.isdisjoint(keys):
             self._young_keys.update(keys)
@@ -103,13 +103,16 @@ class OrderGuard:
                 self._column_number, self._column = self.number, []
                 self._columns.append((self.number, self._column))
             self._column.extend(keys)
-            return
+            return True
+        if self.target(keys) != self.number:
+            return False
         young, _ = self._remember_chunks()
         for key in keys:
             last = self._last(key)
             if last is not None and self._after < last < self.number:
                 self._after = last
             young[key] = self.number
+        return True
 
     def target(self, keys: Keys) -> int:
         """Return the number of the chunk that a row may go to, if there is room: the open one or a later one."""
@@ -172,8 +175,11 @@ class OrderGuard:
         return after
 
     def last_number(self, keys: Keys) -> int:
-        """Return the number of the last chunk that has a row with one of these keys, or will have one; -1 for none."""
-        return max((last for key in keys if (last := self._last(key)) is not None), default=-1)
+        """Return the number of the last chunk that may have a row with one of these keys, or will; -1 for none.
+
+        Where none is known, it is that of the last one whose keys are forgotten.
+        """
+        return max((last for key in keys if (last := self._last(key)) is not None), default=self._old_born_at - 1)
 
     def run_number(self, number: int) -> int:
         """Return the number in the run of the last chunk up to this one; -1 if there is none."""
@@ -279,9 +285,11 @@ class IdentifierKeys:
             return ()
         keys: list[Hashable] = []
         for name in self._names:
-            key = _key_of(fields.get(name))
-            if key is not None and key not in keys:
-                keys.append(key)
+            value = fields.get(name)
+            if value is not None:
+                key = value.strip() or None if value.__class__ is str else _key_of(value)
+                if key is not None and key not in keys:
+                    keys.append(key)
         if not keys and self._last_name is not None:
             key = _key_of(fields.get(self._last_name))
             return () if key is None else (key,)

@@ -25,7 +25,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import Operation
 
-__all__ = ["BlockReader", "RowSource", "UnreadableRow", "letter_of", "rows_problem"]
+__all__ = ["BlockReader", "RowSource", "UnreadableRow", "letter_of", "rows_are_fixed", "rows_problem"]
 
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
@@ -65,6 +65,7 @@ class RowSource(Protocol):
     It may also have `input_id`, which tells the file apart that it reads, so that a run does not write to it; `unit`,
     what `locate` counts, such as "line"; `mapping_digest`, the digest of the mapping by which rows are read; and
     `notes`, which counts by their text what it passed over, for those of the report. None stands for none of them.
+    `rows_are_fixed` says that each row is an object of its own, so that none is looked at twice.
     A method `settle(indexes, refused)`
     learns the fate of rows in the thread or task of the run: those whose positions in `indexes` are in `refused`,
     by their stage, and the others as accepted. A method
@@ -107,6 +108,11 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
     return None
 
 
+def rows_are_fixed(rows: object) -> bool:
+    """Whether reading on changes no row: those of a list or a tuple, and of a source that says so."""
+    return isinstance(rows, list | tuple) or getattr(rows, "rows_are_fixed", False) is True
+
+
 _FIRST_ROWS: Final = 16
 """How many rows are read one by one before a source is trusted."""
 _LOST_TEXT: Final = "is lost, since the source filled its object anew before it was written"
@@ -114,7 +120,7 @@ _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
 
 
 class BlockReader:
-    """Reads blocks of rows. `is_fixed` says that the rows are a list or a tuple, which no reading changes.
+    """Reads blocks of rows. `is_fixed` says that reading on changes none of them (`rows_are_fixed`).
 
     With `reads_singly` all are read one by one, since the next one may be long in coming.
     """

@@ -79,7 +79,7 @@ class RowSalter:
         has_action = batch_operation.schema is not None and "action" in batch_operation.schema.properties
         self._action = None if has_action else batch_operation.operation.resource
         self._make_salt = make_salt
-        self._content_field = _field(self._salt_field, "%s")
+        self._salt_name = orjson.dumps(self._salt_field) + b":"
         self._is_random = is_random
         self._default_moment = None if default_time is None else moment_of(default_time)
         self._default_time = None if default_time is None else _field(self._time_field, default_time)
@@ -104,10 +104,9 @@ class RowSalter:
         if salt is UNSET:
             if self._make_salt is not None:
                 salt, is_given = self._make_salt(row), not self._is_random
-                item = append_fields(item, _field(self._salt_field, salt))
             else:
                 salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
-                item = append_fields(item, self._content_field % salt.encode())
+            item = append_fields(item, self._salt_name + orjson.dumps(salt))
         elif not salt:
             raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
         key = self._key(fields, salt, moment) if is_given else None
@@ -148,9 +147,12 @@ class RowSalter:
             return content_salt(self._action or action_of(written), moment, written, suffix)
 
     def _key(self, fields: Mapping[str, Any], salt: object, moment: int | str | None) -> Hashable:
-        holder = fields_of(fields.get(self._holder_field)) or {}
-        # One identifier names the profile; with the others beside it, it is still the same event.
-        named = next((f"{name} {_text(value)}" for name in self._identifiers if (value := holder.get(name))), None)
+        holder, named = fields_of(fields.get(self._holder_field)) or {}, None
+        for name in self._identifiers:
+            # One identifier names the profile; with the others beside it, it is still the same event.
+            if value := holder.get(name):
+                named = f"{name} {_text(value)}"
+                break
         return _text(salt), moment, self._action or action_of(fields), named
 
 

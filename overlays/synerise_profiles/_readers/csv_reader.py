@@ -54,7 +54,7 @@ class CsvReader:
     that cannot be opened.
 
     `columns` are the names of the columns: those of the first line with any cell, or `names`; none in an empty file.
-    `lines` is the line index of the records that were read last, and `notes` counts what was passed over among them.
+    `lines` is the line index of the records that were read last.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class CsvReader:
         _check_names(names)
         self._has_header = names is None
         self.lines = LineIndex()
-        self.notes: dict[str, int] = {}
         self._file = InputFile(file)
         first = self._start()
         try:
@@ -98,18 +97,19 @@ class CsvReader:
         *,
         used: Sequence[int],
         is_ragged: bool = False,
+        note: Callable[[str], None] | None = None,
     ) -> Iterator[R | B]:
         """Yield what `convert` makes of the cells of each record, and what `refuse` makes of a bad one.
 
         Lines without any cell are no records, nor is the header where it comes again. A damaged cell is looked for in
-        the columns that are `used`, and where a file `is_ragged`, a wrong number of cells is none.
+        the columns that are `used`, and where a file `is_ragged`, a wrong number of cells is none. `note` is told of
+        each header that is passed over.
         """
         started, self._started = self._started, None
         reading = started or self._start()
         with closing(reading.blocks):
             if started is None and self._has_header and not reading.begins_with(self.columns):
                 raise InvalidRequestError("has another header than when it was opened", field="file")
-            self.notes = {}
             width = -1 if is_ragged else len(self.columns)
             # `delta` is the line of a record, counted from 1, less its index, while each is one line.
             lines = self.lines = LineIndex(reading.done + 1)
@@ -121,7 +121,9 @@ class CsvReader:
                     for cells in reader:
                         start = reading.done
                         reading.done = base + reader.line_num
-                        if not cells or (cells[0][:1] in may_be_no_row and self._is_no_row(cells, reading, start)):
+                        if not cells or (
+                            cells[0][:1] in may_be_no_row and self._is_no_row(cells, reading, start, note)
+                        ):
                             continue
                         index += 1
                         if start - index + 1 != delta:
@@ -152,8 +154,8 @@ class CsvReader:
             blocks.close()
             raise
 
-    def _is_no_row(self, cells: list[str], reading: CsvPass, begin: int) -> bool:
-        """Whether a record is the header once more, which is counted, or has no cell with anything but blanks.
+    def _is_no_row(self, cells: list[str], reading: CsvPass, begin: int, note: Callable[[str], None] | None) -> bool:
+        """Whether a record is the header once more, which is noted, or has no cell with anything but blanks.
 
         A line `sep=;` above such a header is no row either.
         """
@@ -164,7 +166,8 @@ class CsvReader:
             return True
         if not self._is_header(cells):
             return False
-        self.notes[_REPEATED_HEADER] = self.notes.get(_REPEATED_HEADER, 0) + 1
+        if note is not None:
+            note(_REPEATED_HEADER)
         return True
 
     def _is_header(self, cells: list[str]) -> bool:

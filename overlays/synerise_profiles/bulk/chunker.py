@@ -260,12 +260,13 @@ class Chunker:
         if prepared is None:
             return False
         open_chunk = self._open_chunk(prepared.group)
-        guard, keys = open_chunk.guard, prepared.keys
-        if not open_chunk.has_room(prepared.items) or not (guard is None or not keys or guard.place_columns([keys])):
+        guard, keys, others = open_chunk.guard, prepared.keys, self._open_chunks.values()
+        is_open = open_chunk.has_room(prepared.items) and open_chunk.can_follow(others, keys)
+        if not is_open or not (guard is None or not keys or guard.place_columns([keys])):
             return False
         # Asked for before a row is put: rows for which a function of the caller raises are not read.
         references = list(map(self._options.reference, block)) if self._options.reference else ()
-        open_chunk.follow(self._open_chunks.values(), keys)
+        open_chunk.follow(others, keys)
         self.preparer.note_block(prepared)
         first = self.rows_read
         self._row_size = sum(map(len, prepared.items)) / len(block)

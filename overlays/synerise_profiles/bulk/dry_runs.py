@@ -15,7 +15,7 @@ import attrs
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._core.arguments import one_of
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 
@@ -75,7 +75,7 @@ def _read(
     rows: Iterable[Any], batch_operation: BatchOperation, settings: BulkSettings, recorder: OutcomeRecorder
 ) -> None:
     report, started = recorder.report, time.monotonic()
-    options = settings.chunker_options(rows_are_fixed=isinstance(rows, list | tuple))
+    options = settings.chunker_options(rows_are_fixed=rows_are_fixed(rows))
     chunker = Chunker(batch_operation, options, recorder.record_refusal, report.note)
 
     def count(sizes: Iterable[tuple[int, int]]) -> None:

@@ -40,7 +40,7 @@ _MAX_FAILED_REQUESTS: Final = 3
 class Engine(Machine[BulkTask]):
     """One run: a `Machine` that sends the rows of an input. `report` is complete once `next` has said DONE.
 
-    `rows_are_fixed` says that the input is a list or a tuple, which no reading changes; `problem` why it ended early.
+    `rows_are_fixed` says that reading on changes no row; `problem` why it ended early.
     """
 
     def __init__(

@@ -45,33 +45,57 @@ class OpenChunk:
         self._contents: dict[Hashable, Hashable] = {}
         self._with_references = with_references
         self._after_others = -1
+        # The groups whose rows come before some of this chunk, each with the number of its last such chunk.
+        self._follows: dict[OpenChunk, int] = {}
 
     def follow(self, others: Collection[OpenChunk], keys: Keys) -> None:
-        """Let rows with these keys come after those of other groups, whose chunks are closed up to the last of them."""
+        """Let rows with these keys come after those of other groups; a chunk that follows this one may close it."""
+        if not self.can_follow(others, keys):
+            for other in others:
+                while other.waits_for(self):
+                    self.close()
         for other in others if keys and len(others) > 1 else ():
-            guard = other.guard
-            if other is self or guard is None:
-                continue
-            last = guard.last_number(keys)
-            while guard.number <= last:
+            if other is not self:
+                self._follows[other] = max(self._follows.get(other, -1), _last_number(other, keys))
+
+    def can_follow(self, others: Collection[OpenChunk], keys: Keys) -> bool:
+        """Whether `follow` leaves this chunk open."""
+        return (
+            not keys
+            or len(others) < 2
+            or not any(other is not self and _is_ahead(other, keys) and other.depends_on(self) for other in others)
+        )
+
+    def waits_for(self, other: OpenChunk) -> bool:
+        """Whether a chunk of another group has to be closed before this one."""
+        return other.guard is not None and self._follows.get(other, -1) >= other.guard.number
+
+    def depends_on(self, other: OpenChunk) -> bool:
+        """Whether this chunk, or one that it has to wait for, has to wait for another one."""
+        waited_for = [each for each in self._follows if self.waits_for(each)]
+        return other in waited_for or any(each.depends_on(other) for each in waited_for)
+
+    def _close_followed(self) -> None:
+        """Close the chunks that this one comes after."""
+        for other, last in self._follows.items():
+            while self.waits_for(other):
                 other.close()
-            self._after_others = max(self._after_others, guard.run_number(last))
+            if (guard := other.guard) is not None:
+                # For a chunk that is forgotten by now the last one stands that is.
+                self._after_others = max(self._after_others, guard.run_number(max(last, guard.last_number(()))))
+        self._follows.clear()
 
     def put(self, row: PreparedRow) -> None:
         """Put a row that is not too large, or hold it back; what is full is closed."""
         size, limit = row.size, self._batch_operation.max_bytes
         guard = self.guard if row.keys else None
-        while True:
+        while self.chunk.size + size > limit or not (guard is None or guard.place(row.keys)):
             if guard is not None and guard.target(row.keys) != guard.number:
                 guard.hold(row)
                 while guard.is_over():
                     self.close()
                 return
-            if self.chunk.size + size <= limit:
-                break
             self.close()
-        if guard is not None:
-            guard.place(row.keys)
         self._add(row)
         if len(self.chunk.indexes) >= self._batch_operation.max_items:
             self.close()
@@ -105,6 +129,7 @@ class OpenChunk:
 
     def close(self) -> None:
         """Emit the chunk, unless it is empty, and open the next one with the rows that were held back for it."""
+        self._close_followed()
         is_full = True
         while is_full:
             chunk, guard = self.chunk, self.guard
@@ -157,3 +182,13 @@ class OpenChunk:
         if self._sample is not None:
             fields = orjson.loads(row.item)
             self._sample.offer(chunk, [{"clientId": fields} if isinstance(fields, int) else fields])
+
+
+def _last_number(open_chunk: OpenChunk, keys: Keys) -> int:
+    """Return the number of the last chunk of a group that may have a row with one of these keys; -1 for none."""
+    return -1 if open_chunk.guard is None else open_chunk.guard.last_number(keys)
+
+
+def _is_ahead(open_chunk: OpenChunk, keys: Keys) -> bool:
+    """Whether a row of a group with one of these keys is in a chunk that is not closed yet."""
+    return open_chunk.guard is not None and _last_number(open_chunk, keys) >= open_chunk.guard.number

@@ -9,7 +9,9 @@ itself, so that memory stays below 32 MB.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import IO, Any, Final, TypeAlias
 
 import attrs
@@ -24,7 +26,7 @@ from synerise_profiles._batching.row_encoder import (
     RowEncoder,
     timestamp_reserve,
 )
-from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
+from synerise_profiles._batching.salting import MakeSalt, RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
@@ -47,7 +49,7 @@ class ChunkerOptions:
     """What the caller chose about reading and checking rows; a part of `BulkSettings`.
 
     `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
-    `rows_are_fixed` says that the rows are a list or a tuple. After `flush_after` seconds rows go without others.
+    `rows_are_fixed` says that reading on changes no row. After `flush_after` seconds rows go without others.
     """
 
     checks: Checks = "basic"
@@ -95,8 +97,8 @@ class RowPreparer:
         self._keeps_order = bool(options.order_window)
         self._keeps_duplicates = options.keep_duplicates
         self._encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
-        self._salter = None if batch_operation.salt_field is None else _salter(batch_operation, options)
-        self._calls_function = callable(options.salt)
+        self._asked: AskedSalts | None = None
+        self._salter = None if batch_operation.salt_field is None else self._make_salter(options)
         self._timestamp_reserve = timestamp_reserve(batch_operation)
 
     def prepare(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
@@ -126,11 +128,10 @@ class RowPreparer:
     def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
         """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.
 
-        Nothing is noted of them before `note_block`. A function of the caller is asked for a salt once a row, so such
-        rows are prepared one by one, as are those that get the time of their chunk.
+        Nothing is noted of them before `note_block`. Rows that get the time of their chunk are prepared one by one.
         """
         salter, suffixes = self._salter, [""] * len(rows)
-        if salter is None or self._calls_function or not salter.have_times(rows):
+        if salter is None or not salter.have_times(rows):
             return None
         group = self._encoder.identifier_group_of_block(rows)
         if group is None and self._operation.uniform_identifier:
@@ -141,8 +142,9 @@ class RowPreparer:
         if self._keeps_duplicates:
             suffixes = list(map(str, range(first, first + len(rows))))
         try:
-            salted = list(map(salter.add_salt, rows, items, suffixes))
-        except RefusedError:
+            with nullcontext() if self._asked is None else self._asked.of_block():
+                salted = list(map(salter.add_salt, rows, items, suffixes))
+        except Exception:  # noqa: BLE001 - a row that is refused, or for which a function of the caller raises: it comes again
             return None
         keys = [row.key for row in salted if row.key is not None]
         if any(row.is_untimed for row in salted) or len(keys) not in (0, len(rows)):
@@ -154,6 +156,8 @@ class RowPreparer:
     def note_block(self, block: PreparedBlock) -> None:
         """Take note of the events of a block that goes into a chunk."""
         add = self.repeats.add
+        if self._asked is not None:
+            self._asked.forget()
         for item, _, salt, moment, key in block.salted:
             if key is not None:
                 add(key, item)
@@ -168,6 +172,16 @@ class RowPreparer:
         if not has_journal:
             found[_RERUN_NOTE] = self.untimed_count
         return {text: count for text, count in found.items() if count}
+
+    def _make_salter(self, options: ChunkerOptions) -> RowSalter:
+        salt, operation = options.salt, self._operation
+        if salt is None or salt == _BY_CONTENT:
+            return RowSalter(operation, default_time=options.default_time)
+        check_salt(salt, operation)
+        make_salt = salt_by(salt, operation.salt_field or "")
+        if callable(salt):
+            make_salt = self._asked = AskedSalts(make_salt)
+        return RowSalter(operation, make_salt, options.default_time)
 
     def _add_salt(self, row: Any, prepared: PreparedRow, salter: RowSalter) -> None:
         suffix = str(prepared.index) if self._keeps_duplicates else ""
@@ -189,13 +203,45 @@ class RowPreparer:
             self.repeats.add(identity, None)
 
 
-def _salter(batch_operation: BatchOperation, options: ChunkerOptions) -> RowSalter:
-    salt = options.salt
-    if salt is None or salt == _BY_CONTENT:
-        return RowSalter(batch_operation, default_time=options.default_time)
-    check_salt(salt, batch_operation)
-    make_salt = salt_by(salt, batch_operation.salt_field or "")
-    return RowSalter(batch_operation, make_salt, options.default_time)
+class AskedSalts:
+    """Asks a function of the caller for the salt of each row once, though rows of a block may be prepared again."""
+
+    def __init__(self, make_salt: MakeSalt) -> None:
+        self._make_salt = make_salt
+        self._of_block: list[tuple[Any, str | Exception]] | None = None
+        self._known: deque[tuple[Any, str | Exception]] = deque()
+
+    def __call__(self, row: Any) -> str:
+        """Return the salt of a row, or raise what the function raised."""
+        known = self._known
+        if self._of_block is None and not known:
+            return self._make_salt(row)
+        answer = known.popleft()[1] if known and known[0][0] is row else self._ask(row)
+        if self._of_block is not None:
+            self._of_block.append((row, answer))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @contextmanager
+    def of_block(self) -> Generator[None]:
+        """Remember what is answered inside, for rows that are prepared once more in the same order, until `forget`."""
+        self._of_block = []
+        try:
+            yield
+        finally:
+            self._known.extendleft(reversed(self._of_block))
+            self._of_block = None
+
+    def forget(self) -> None:
+        """Let go of what was remembered: the rows are in a chunk."""
+        self._known.clear()
+
+    def _ask(self, row: Any) -> str | Exception:
+        try:
+            return self._make_salt(row)
+        except Exception as error:  # noqa: BLE001 - it is raised at its row
+            return error
 
 
 _PARTS: Final = 256

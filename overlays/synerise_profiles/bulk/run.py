@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterHead, letter_target
-from synerise_profiles._batching.row_source import RowSource
+from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import attach_report, endings
 from synerise_profiles._core.files import refuse_same_files
@@ -103,7 +103,7 @@ def open_run(
             recorder,
             timing,
             client_options.retry,
-            rows_are_fixed=isinstance(rows, list | tuple),
+            rows_are_fixed=rows_are_fixed(rows),
             pace=pace,
             outage=client_options.outage,
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from anyio.lowlevel import checkpoint
 
 from synerise_profiles._batching.attribution import Stage
-from synerise_profiles._batching.row_source import BlockReader, RowSource, UnreadableRow
+from synerise_profiles._batching.row_source import BlockReader, RowSource, UnreadableRow, rows_are_fixed
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
@@ -108,7 +108,7 @@ def _blocks(source: Iterable[Any], comparison: Comparison) -> Iterator[list[Dige
 
 def _as_yielded(source: Iterable[Any]) -> Iterator[Iterable[Any]]:
     """Yield rows as they were yielded: one by one, as copies, until the source is known to fill no object anew."""
-    rows, reader = iter(source), BlockReader(is_fixed=isinstance(source, list | tuple))
+    rows, reader = iter(source), BlockReader(is_fixed=rows_are_fixed(source))
     while reader.reads_one_by_one:
         block = reader.read(rows, 1)
         if not block:

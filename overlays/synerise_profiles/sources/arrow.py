@@ -60,7 +60,7 @@ class ArrowSource(Source):
         self._arrow = arrow
         self._table = table
         columns = [_column_of(arrow, field) for field in table.schema]
-        self.columns = tuple(column.name for column in columns)
+        self._set_columns(tuple(column.name for column in columns))
         # Only columns that are used are read, where a table allows that, and become Python objects.
         is_prepared = mapping.lines.prepare is not None
         used = set[int]() if is_prepared else {*mapping.row_builder(columns, self._note).positions}
@@ -85,7 +85,7 @@ class ArrowSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one; a stream is read once."""
-        self._notes.clear()
+        self.notes = dict(self._column_notes)
         builder = self._row_builder
         if self._plan is None and builder is not None:
             records = self._records(builder.convert, lambda cells: self._unreadable(cells) or builder.convert(cells))

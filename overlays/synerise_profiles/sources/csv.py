@@ -6,7 +6,7 @@ mapping; here each such record becomes an `UnreadableRow`, so that it is one rej
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from synerise_profiles._batching.row_source import UnreadableRow
@@ -92,7 +92,7 @@ class CsvSource(Source):
     def __init__(self, reader: CsvReader, mapping: RowMapping, *, sort: bool = False) -> None:
         columns = [Column(name) for name in reader.columns]
         super().__init__(mapping, sort=sort)
-        self.columns = reader.columns
+        self._set_columns(reader.columns)
         self._reader = reader
         # The columns that a mapping with prepare= means are known when it was called.
         builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
@@ -108,11 +108,6 @@ class CsvSource(Source):
         """What tells the file that is read apart from others."""
         return self._reader.input_id
 
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """As those of `Source`, and those of the reader."""
-        return {**super().notes, **self._reader.notes}
-
     def locate(self, index: int) -> int:
         """Return the line on which a row begins, counted from 1."""
         return self.locate_record(index) if self._assembler is None else super().locate(index)
@@ -123,9 +118,9 @@ class CsvSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        self._notes.clear()
+        self.notes = dict(self._column_notes)
         convert = _as_it_is if self._plan is not None or self._row_builder is None else self._row_builder.convert
-        records = self._reader.records(convert, self._unreadable_row, used=self._used)
+        records = self._reader.records(convert, self._unreadable_row, used=self._used, note=self._note)
         return records if self._are_rows else self._rows(records)
 
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:

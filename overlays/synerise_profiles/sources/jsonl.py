@@ -69,7 +69,7 @@ class JsonLinesSource(Source):
     def __init__(self, reader: JsonLinesReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
         super().__init__(mapping, sort=sort)
         self._reader = reader
-        self.columns = reader.keys
+        self._set_columns(reader.keys)
         self._convert, self._plan = _object_converter(mapping, reader.keys, self._note)
 
     @property
@@ -83,7 +83,7 @@ class JsonLinesSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        self._notes.clear()
+        self.notes = dict(self._column_notes)
         refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
         records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
         return records if self._are_rows else self._rows(records)
@@ -98,7 +98,7 @@ class JsonSource(Source):
     def __init__(self, reader: JsonArrayReader, mapping: RowMapping | None, *, sort: bool = False) -> None:
         super().__init__(mapping, sort=sort)
         self._reader = reader
-        self.columns = reader.keys
+        self._set_columns(reader.keys)
         self._convert, self._plan = _object_converter(mapping, reader.keys, self._note)
 
     @property
@@ -112,7 +112,7 @@ class JsonSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Read the rows from the first one."""
-        self._notes.clear()
+        self.notes = dict(self._column_notes)
         refuse = partial(UnreadableRow, "", mapping=self.mapping_digest)
         records = self._reader.records(self._convert, refuse, loads=_parser(self._mapping))
         return records if self._are_rows else self._rows(records)

@@ -17,7 +17,6 @@ from synerise_profiles._batching import operations
 from synerise_profiles._core.files import replaced_file
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._validation.schema import Schema, body_schema
-from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Operation
@@ -207,12 +206,6 @@ class RowMapping(EqualByDigest):
         operation = batch_operation.operation
         return cls(kind, batch_operation, body_schema(operation), (operation,), columns, **options)
 
-    def check(self, operation: Operation) -> None:
-        """Raise InvalidRequestError if the mapping is made for another operation."""
-        if operation not in self.operations:
-            made = " or ".join(known.name for known in self.operations)
-            raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
-
     @property
     def operation_names(self) -> frozenset[str]:
         """The names of the operations that its rows are made for."""
@@ -331,8 +324,8 @@ class RowMapping(EqualByDigest):
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
-        for position, name in enumerate(columns, 1):
-            if self.has_patterns and name not in self.targets and is_unnamed(name):
+        for position, name in enumerate(columns if self.has_patterns else (), 1):
+            if name not in self.targets and is_unnamed(name):
                 yield f"column {position} has no name, and is not read"
 
     @property

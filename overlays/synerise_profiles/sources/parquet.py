@@ -106,7 +106,10 @@ class ParquetSource(ArrowSource):
         issues = [MappingIssue(name, "", content.problems[name]) for name in self._names if name in content.problems]
         if issues:
             raise MappingError(issues, operation=mapping.operations[0].name)
-        self._content = content
+        known = [frozenset(schema.names) for schema in content.schemas]
+        for name in filterfalse(files.folder_columns.__contains__, self._names):
+            if missing := sum(name not in names for names in known):
+                self._column_notes[f"column {name!r} is not in all files; its cells are empty there"] = missing
         self.file_names = tuple(map(files.name_of, files.paths))
         """The names of the files, in the order in which they are read."""
 
@@ -118,21 +121,6 @@ class ParquetSource(ArrowSource):
     @property
     def _is_local(self) -> bool:
         return bool(self._files.system.type_name == "local")
-
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """As those of `Source`, and columns that are mapped and that some of the files do not have."""
-        known = [frozenset(schema.names) for schema in self._content.schemas]
-        own_names = [*filterfalse(self._files.folder_columns.__contains__, self._names)]
-        missing = {name: sum(name not in names for names in known) for name in own_names}
-        return {
-            **super().notes,
-            **{
-                f"column {name!r} is not in all files; its cells are empty there": count
-                for name, count in missing.items()
-                if count
-            },
-        }
 
     def _batches(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
         """Yield the batches; raises InvalidRequestError, with its name, for a file with a page that cannot be read."""

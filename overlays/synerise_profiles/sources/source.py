@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 from synerise_profiles._core.files import FileId
@@ -37,6 +37,8 @@ class Source(abc.ABC):
 
     unit: ClassVar[str] = "row"
     """What `locate` counts."""
+    rows_are_fixed: ClassVar[bool] = True
+    """Each row is an object of its own, which reading on does not change."""
     _needs_mapping: ClassVar[bool] = True
     """Whether rows are made by a mapping alone; else they may be what stands in the file."""
 
@@ -50,9 +52,16 @@ class Source(abc.ABC):
         # Nothing is done to records that are rows: they are returned as they are read.
         self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
-        self._notes: dict[str, int] = {}
+        self.notes: dict[str, int] = {}
+        """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
+        self._column_notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
+
+    def _set_columns(self, names: tuple[str, ...]) -> None:
+        self.columns = names
+        if self._mapping is not None:
+            self._column_notes = dict.fromkeys(self._mapping.unnamed_columns(names), 1)
 
     def _check_mapping(self, given: object) -> None:
         """Raise InvalidRequestError for what is no mapping."""
@@ -65,19 +74,14 @@ class Source(abc.ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}{'' if self._mapping is None else f' by {self._mapping!r}'}>"
 
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
-        unnamed = () if self._mapping is None else self._mapping.unnamed_columns(self.columns)
-        return dict.fromkeys(unnamed, 1) | self._notes
-
     def _note(self, text: str) -> None:
-        self._notes[text] = self._notes.get(text, 0) + 1
+        self.notes[text] = self.notes.get(text, 0) + 1
 
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if the mapping is made for another operation."""
-        if self._mapping is not None:
-            self._mapping.check(operation)
+        if self._mapping is not None and operation not in self._mapping.operations:
+            made = " or ".join(known.name for known in self._mapping.operations)
+            raise InvalidRequestError(f"the mapping of these rows is made for {made}", operation=operation.name)
 
     @property
     def input_id(self) -> FileId | None:

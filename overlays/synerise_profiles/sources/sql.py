@@ -112,7 +112,7 @@ class SqlSource(Source):
         self._opened: tuple[_Blocks, _Block] | None = self._execute()
         _, (names, rows) = self._opened
         columns = [_column_of(name, [row[position] for row in rows]) for position, name in enumerate(names)]
-        self.columns = names
+        self._set_columns(names)
         builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
         self._convert: Callable[[Any], Row] = _as_it_is if builder is None else builder.convert
         if not mapping.is_plain:
@@ -124,7 +124,7 @@ class SqlSource(Source):
 
     def __iter__(self) -> Iterator[Row]:
         """Fetch the rows; a second time, the query is executed again."""
-        self._notes.clear()
+        self.notes = dict(self._column_notes)
         records = self._records(self._convert if self._plan is None else _as_it_is)
         return records if self._are_rows else self._rows(records)
 

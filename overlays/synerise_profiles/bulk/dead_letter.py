@@ -19,7 +19,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 import orjson
@@ -27,13 +27,9 @@ import orjson
 from synerise_profiles._batching.letters import (
     LetterHead,
     LetterRow,
-    cells_of,
     letter_line,
     letter_row,
-    problem_of,
-    read_letters,
 )
-from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import (
     AppendFile,
     FileId,
@@ -43,10 +39,8 @@ from synerise_profiles._core.files import (
     lines_between,
     named_scratch_file,
 )
-from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import checks_names
 
-__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
+__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters"]
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 DeadLetterMode: TypeAlias = Literal["replace", "append"]
@@ -290,55 +284,6 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> Letter
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
     file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
     return LetterFile(file, head)
-
-
-class CellMapping(Protocol):
-    """A mapping that reads rows of cells by the names of their columns, as `sources.RowMapping` does."""
-
-    @property
-    def operation_names(self) -> frozenset[str]:
-        """The operations that its rows are made for."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """What tells mappings apart."""
-        ...
-
-    def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:
-        """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
-        ...
-
-
-@checks_names
-def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
-
-    `line["row"]` is the row as it was given; `client.bulk.replay` mends rows and sends each by the method of its
-    `line["operation"]`. `line["row_holds"]` says whether these are the `fields` of the API or the cells of the source,
-    of whose mapping `line["mapping"]` is the digest: the row is `{"cells": ...}` then, which no method sends. With a
-    `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
-    or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
-
-    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
-    an operation that the mapping is not made for.
-    """
-    read = None if mapping is None else mapping.cell_reader()
-    for letter in read_letters(path):
-        if mapping is None or read is None or letter["row_holds"] != "cells":
-            yield letter
-            continue
-        if letter["operation"] not in mapping.operation_names:
-            made = " or ".join(sorted(mapping.operation_names))
-            text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
-            raise InvalidRequestError(text, field="mapping")
-        cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
-        if problem is None:
-            row = read(cells)
-        else:
-            is_part = bool(letter.get("part_of_order"))
-            row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"), part_of_order=is_part)
-        yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
-from .dead_letter import CellMapping, DeadLetterMode, RejectionStore, open_letters
+from .dead_letter import DeadLetterMode, RejectionStore, open_letters
 from .finish import RunEnd, finishing, finishing_async
+from .letter_reading import CellMapping
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
 from .replay_rows import Transform

@@ -91,11 +91,9 @@ def open_run(
             report.add_notes(letters.notes)
             store.write_to(letters)
             report.dead_letter = letter_target
-        locate = None if source is None else source.locate
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
-        explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)
         recorder = OutcomeRecorder(
-            batch_operation, settings, report, journal, locate, explain, settle, reasons_are_ours=are_ours, audit=audit
+            batch_operation, settings, report, journal, source, reasons_are_ours=are_ours, audit=audit
         )
         engine = Engine(
             batch_operation,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from synerise_profiles._core.files import FileId
@@ -50,6 +50,9 @@ class Source(abc.ABC):
         # Nothing is done to records that are rows: they are returned as they are read.
         self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
+        is_apart = mapping is not None and bool(mapping.lines.group_by) and not sort
+        self.order_digest: Callable[[int], str | None] | None = self._order_digest if is_apart else None
+        """Returns what stands for the order of a row, by its index; None where no line of one can come further down."""
         self._notes: dict[str, int] = {}
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
@@ -95,6 +98,9 @@ class Source(abc.ABC):
         Of an order it is where the order begins.
         """
         return self.locate_record(index) if self._assembler is None else self._assembler.locate(index)
+
+    def _order_digest(self, index: int) -> str | None:
+        return None if self._assembler is None else self._assembler.order_digest(index)
 
     def explain(self, field: str, reason: str) -> str:
         """Return why a row was refused, with the empty columns where it lacks a field."""

@@ -87,6 +87,16 @@ def test_what_is_no_parquet_file_in_a_folder_is_passed_over(folder):
         read_parquet(folder / "text", MAPPING)
 
 
+def test_an_address_is_a_path_within_a_file_system(folder):
+    """Its store is the one that is given; what stands before the path otherwise is no part of it."""
+    local = fs.LocalFileSystem()
+    assert "".join(ids(read_parquet(f"file://{folder}", MAPPING, filesystem=local))) == "1234"
+    with pytest.raises(
+        InvalidRequestError, match="paths: begin with hdfs://, and with filesystem= a path is one within"
+    ):
+        read_parquet("hdfs://host/lake", MAPPING, filesystem=local)
+
+
 def test_several_paths_keep_their_order(folder):
     """As given; a file that is named twice would be sent twice."""
     second, first = (folder / f"day=2024-06-0{day}" / "a.parquet" for day in (2, 1))

@@ -150,6 +150,51 @@ def test_tables_of_lakes(path, table):
         assert list(source) == list(source) == EXPECTED
 
 
+class MappedDelta(DeltaTable):
+    """As a table whose columns have other names in its files: a dataset of those holds nothing else than nulls."""
+
+    def metadata(self):
+        return type("Metadata", (), {"configuration": {"delta.columnMapping.mode": "name"}})
+
+
+class UnreadableDelta(DeltaTable):
+    def to_pyarrow_dataset(self):
+        raise RuntimeError("deletionVectors")
+
+
+UnreadableDelta.__module__ = "deltalake.table"
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [(MappedDelta, "so that all cells would be empty"), (UnreadableDelta, r"no dataset of pyarrow \(RuntimeError\)")],
+)
+def test_a_table_of_delta_whose_dataset_is_not_its_rows_is_refused(kind, problem, path):
+    """Columns with other names in the files, deletion vectors: what reads them is named."""
+    with pytest.raises(InvalidRequestError, match=rf"{problem}.*delta_scan"):
+        read_arrow(kind(path), MAPPING)
+
+
+def test_a_stream_is_not_read_twice(table):
+    """A second reading would find no row, and a dry run before the run would send nothing: it is told."""
+    streams = [table.to_reader(), (batch for batch in table.to_batches())]
+    for stream in streams:
+        source = read_arrow(stream, MAPPING)
+        assert list(source) == EXPECTED
+        with pytest.raises(InvalidRequestError, match="table: is a stream, which was read before"):
+            list(source)
+
+
+def test_a_table_of_delta_itself(tmp_path):
+    """Rows that were deleted are not read."""
+    deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
+    rows = pa.table({"id": ["1", "2", "3"], "x": [1, 2, 3]})
+    deltalake.write_deltalake(str(tmp_path / "delta"), rows)
+    found = deltalake.DeltaTable(str(tmp_path / "delta"))
+    found.delete("x < 2")
+    assert [row["customId"] for row in read_arrow(found, MAPPING)] == ["2", "3"]
+
+
 class OldLazyFrame:
     def collect_schema(self):
         raise AssertionError

@@ -21,6 +21,8 @@ from .table_folders import check_table_folders
 __all__ = ["ParquetFiles", "ParquetPaths", "find_files"]
 
 ParquetPaths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+_STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "file", "memory"})
+"""Schemes of addresses that hold nothing but a path within the store."""
 _WILDCARDS: Final = frozenset("*?[")
 _PARQUET_ENDS: Final = (".parquet", ".parq", ".pq")
 
@@ -88,6 +90,8 @@ def _locate(arrow: Any, path: str, filesystem: Any) -> tuple[Any, str]:
             kind = type(filesystem).__name__
             raise InvalidRequestError(f"expected a file system of pyarrow or fsspec, got {kind}", field="filesystem")
         is_arrow = isinstance(filesystem, systems.FileSystem)
+        if mark:
+            path = _path_within(scheme, path)
         return filesystem if is_arrow else systems.PyFileSystem(systems.FSSpecHandler(filesystem)), path
     if not mark:
         return systems.LocalFileSystem(), Path(path).absolute().as_posix()
@@ -100,6 +104,14 @@ def _locate(arrow: Any, path: str, filesystem: Any) -> tuple[Any, str]:
         problem = f"is an address {scheme}:// that pyarrow cannot open ({type(error).__name__}); give filesystem="
         raise InvalidRequestError(problem, field="paths") from None
     return system, "/".join([base, *steps[len(fixed) :]])
+
+
+def _path_within(scheme: str, address: str) -> str:
+    """Return the path of an address within its store."""
+    if scheme not in _STORES:
+        problem = f"begin with {scheme}://, and with filesystem= a path is one within it; leave out what is before it"
+        raise InvalidRequestError(problem, field="paths")
+    return address.removeprefix(f"{scheme}://")
 
 
 def _expand(system: Any, path: str, passed_over: list[str]) -> Iterator[str]:

@@ -123,6 +123,29 @@ def test_relations_of_duckdb():
         assert [row["attributes"]["x"] for row in read_arrow(relation, MAPPING)] == list(range(20_000))
 
 
+@pytest.fixture(scope="module")
+def many_rows(tmp_path_factory):
+    path, rows = tmp_path_factory.mktemp("tables") / "rows.parquet", 5_000
+    schema = pa.schema({"id": pa.string(), "x": pa.string()})
+    with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for group in range(80):
+            numbers = range(group * rows, (group + 1) * rows)
+            columns = {"id": [str(n) for n in numbers], "x": [f"{n:0200}" for n in numbers]}
+            writer.write_table(pa.table(columns, schema))
+    return path
+
+
+def test_no_file_is_held_whole(many_rows):
+    """Arrow keeps what one reading has read of a file of Parquet until its end; here it is a part at a time."""
+    before, most = pa.total_allocated_bytes(), 0
+    for count, row in enumerate(read_arrow(parquet.ParquetFile(many_rows), MAPPING)):
+        assert row["customId"] == str(count)
+        if count % 1000 == 0:
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert count == 399_999
+    assert 0 < most < many_rows.stat().st_size / 2
+
+
 class DeltaTable:
     """As the tables of Delta offer themselves."""
 

@@ -26,7 +26,7 @@ from .arrow import ArrowSource, cell_kind
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
 from .parquet_files import ParquetFiles, ParquetPaths, find_files
-from .tables import Table, open_dataset
+from .tables import Table, open_dataset, parquet_options
 
 __all__ = ["ParquetPaths", "ParquetSource", "read_parquet"]
 
@@ -163,13 +163,10 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
             except (arrow.ArrowException, OSError) as error:
                 file.seek(0)
                 raise _refused_file(files.name_of(path), file.read(4096), error) from None
-    is_local = files.system.type_name == "local"
-    # On a disk columns are read as they are needed; elsewhere each read costs a round trip, so parts are read at once.
-    options = datasets.ParquetFragmentScanOptions(use_buffered_stream=is_local, pre_buffer=not is_local)
     make = partial(
         datasets.dataset,
         filesystem=files.system,
-        format=datasets.ParquetFileFormat(default_fragment_scan_options=options),
+        format=datasets.ParquetFileFormat(default_fragment_scan_options=parquet_options()),
         partitioning="hive",
         partition_base_dir=files.base or None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
@@ -20,9 +21,10 @@ from synerise_profiles_api.json_values import is_object
 
 from .errors import printable_name
 
-__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "tell_breaks"]
+__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "parquet_options", "tell_breaks"]
 
 Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
+_COLUMN_BYTES: Final = 1 << 20
 _BATCH_ROWS: Final = 8192
 """So many rows are asked for at a time, where a library lets one choose."""
 
@@ -72,13 +74,34 @@ _WAS_READ: Final = "is a stream, which was read before; make it anew for another
 
 def open_dataset(dataset: Any) -> Table:
     """Make a table of a pyarrow dataset, read in its own order and few batches ahead, so that memory stays flat."""
+    options = {"batch_size": _BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+    if all(map(_keeps_what_was_read, getattr(dataset, "children", [dataset]))):
+        options["fragment_scan_options"] = parquet_options()
 
     def batches(names: Sequence[str]) -> Iterable[Any]:
-        scanner = dataset.scanner(columns=list(names), batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1)
+        scanner = dataset.scanner(columns=list(names), **options)
         found: Iterable[Any] = scanner.to_batches()
         return found
 
     return Table(dataset.schema, batches)
+
+
+def parquet_options() -> Any:
+    """Return options by which a file of Parquet is read a part at a time: by default all that was read stays in memory.
+
+    A part of a column costs a round trip to an object store, so it is not small.
+    """
+    datasets = import_module("pyarrow.dataset")
+    return datasets.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=_COLUMN_BYTES)
+
+
+def _keeps_what_was_read(dataset: Any) -> bool:
+    """Whether a dataset is of files of Parquet, read as is the default; options that decrypt them are left alone."""
+    options = getattr(getattr(dataset, "format", None), "default_fragment_scan_options", None)
+    is_plain = all(
+        getattr(options, name, None) is None for name in ("decryption_properties", "parquet_decryption_config")
+    )
+    return getattr(options, "type_name", "") == "parquet" and is_plain
 
 
 def tell_breaks(errors: type[Exception] | tuple[type[Exception], ...], table: Table, field: str, problem: str) -> Table:
@@ -103,8 +126,14 @@ def _open_pyarrow(arrow: Any, table: Any) -> Table | None:
     elif hasattr(table, "projected_schema"):
         found = Table(table.projected_schema, lambda _: table.to_batches())
     elif hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
-        found = Table(table.schema_arrow, lambda names: table.iter_batches(_BATCH_ROWS, columns=list(names)))
+        found = Table(table.schema_arrow, partial(_parquet_batches, table))
     return None if found is None else tell_breaks((arrow.ArrowException, OSError), found, "table", _NOT_AS_ITS_SCHEMA)
+
+
+def _parquet_batches(file: Any, names: Sequence[str]) -> Iterator[Any]:
+    """Yield the batches of a file of Parquet, by its row groups: one reading keeps in memory what it has read."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(names))
 
 
 def _open_reader(arrow: Any, table: Any) -> Table | None:

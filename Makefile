@@ -22,7 +22,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[sandbox]'
 	@touch $@
@@ -80,7 +80,7 @@ test-long: $(READY) ## the tests that take long
 
 spark: ## the sink of Spark on a real Spark, in .venv-spark; skipped where there is no Java
 	@if command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME"; then \
-	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark; \
+	test -x .venv-spark/bin/pip || $(PYTHON) -m venv .venv-spark; \
 	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	--group test --editable '.[sandbox,spark]' && .venv-spark/bin/python -m pytest -q -s -rs -m spark tests/integrations; \
 	else echo "spark: skipped, there is no Java here"; fi
@@ -118,12 +118,12 @@ pictures: $(READY) ## draw the pictures of the pages anew
 	$(BIN)/python tests/examples/pictures.py
 
 .venv-try/.ready: pyproject.toml constraints.txt
-	@test -d .venv-try || $(PYTHON) -m venv .venv-try
+	@test -x .venv-try/bin/pip || $(PYTHON) -m venv .venv-try
 	.venv-try/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,cli]'
 	@touch $@
 
 $(SITE_READY): pyproject.toml constraints.txt
-	@test -d $(SITE_VENV) || $(PYTHON) -m venv $(SITE_VENV)
+	@test -x $(SITE_VENV)/bin/pip || $(PYTHON) -m venv $(SITE_VENV)
 	@$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --upgrade pip
 	$(SITE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group site
 	@touch $@
@@ -131,6 +131,7 @@ $(SITE_READY): pyproject.toml constraints.txt
 site: $(READY) $(SITE_READY) ## all pages as one static site with a search, in build/site/html; it needs no network
 	@$(BIN)/python -m generator site build/site
 	@$(SITE_VENV)/bin/zensical build --strict --config-file build/site/zensical.toml
+	@rm -f build/site/html/404.html
 	@$(BIN)/python -m generator site build/site --check
 	@echo "open build/site/html/index.html"
 

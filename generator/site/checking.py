@@ -36,8 +36,6 @@ def site_problems(site: Path) -> list[str]:
     problems: list[str] = [] if pages else [f"{site}: there is no page"]
     for path, page in pages.items():
         name = path.relative_to(site).as_posix()
-        if name == "404.html":  # it is shown at any address, so its links are those of a server's root
-            continue
         problems += [f"{name}: loads {url} from elsewhere" for url in page.loaded if urlsplit(url).netloc]
         local = [url for url in (*page.links, *page.loaded) if not urlsplit(url).scheme and not urlsplit(url).netloc]
         problems += [f"{name}: {url} leads nowhere" for url in dict.fromkeys(local) if not _leads(url, path, pages)]

@@ -94,6 +94,15 @@ def test_no_text_escapes(text: str) -> None:
     assert all(part.replace("\n", "").isprintable() for part in page.texts)
 
 
+def test_the_name_of_a_field_is_not_broken() -> None:
+    """Only a word that is longer than names of fields may be broken in a table, so that a column has room for names."""
+    name = "attributes.favouriteShoppingCategory"
+    assert f'<td data-name="field">{name}</td>' in page_of(report_with(name), show_values=True)
+    assert f'<td data-name="field" class="long">{"x" * 41}</td>' in page_of(report_with("x" * 41), show_values=True)
+    rules = re.findall(r"^(?:th, )?td \{[^}]*\}", page_of(report_with(name)), re.MULTILINE)
+    assert [rule for rule in rules if "anywhere" in rule] == []
+
+
 def test_a_page_stands_alone() -> None:
     """No script, nothing from elsewhere, and a policy that would forbid it; it prints, and is dark where wanted."""
     page = page_of(report_with("x"))

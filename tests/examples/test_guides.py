@@ -194,12 +194,15 @@ def run(page: str) -> dict[str, Any]:
 def run_line(line: str, *, is_parsed_only: bool) -> None:
     """Run a line of shell. What would install, build or serve is looked up: the extra, the target, the options."""
     program, *words = shlex.split(line, comments=True) or [""]
+    if "&&" in words:
+        assert words == ["-m", "venv", folder := words[2], "&&", ".", f"{folder}/bin/activate"], line
+        words = words[:3]
     status = re.search(r"# status (\d)(?! if)", line)
     if program == "synerise-profiles":
         is_parsed_only = is_parsed_only or words[0] == "sandbox"
         expected = int(status[1]) if status and not is_parsed_only else 0
         assert main([*words, "--help"] if is_parsed_only else words) == expected, line
-    elif program == "python" and not is_parsed_only:
+    elif program in {"python", "python3"} and not is_parsed_only:
         subprocess.run([sys.executable, *words], check=True, timeout=60)
     elif program == "pip":
         assert words[0] == "install", line

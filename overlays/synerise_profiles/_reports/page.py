@@ -19,9 +19,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; } h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
 p.note { margin: 0 0 .5rem; opacity: .75; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere; min-width: 6em; }
-th { background: var(--soft); overflow-wrap: normal; }
+th, td { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+th { background: var(--soft); } .long { overflow-wrap: anywhere; min-width: 6em; }
 .problem { color: var(--bad); font-weight: 600; } .warning { color: var(--note); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; } dd { margin: 0; overflow-wrap: anywhere; }
 .sign { display: grid; grid-template-columns: repeat(3, 1fr); gap: 2rem; margin-top: 3rem; break-inside: avoid; }
@@ -49,6 +48,8 @@ svg { display: block; width: 100%; background: var(--soft); print-color-adjust: 
   thead { display: table-header-group; }
 }
 """
+_LONGEST_WHOLE_WORD: Final = 40
+"""A word of up to so many characters, such as the name of a field, is not broken in a table."""
 # The policy forbids everything but the style above: whatever a value holds, nothing is loaded or run.
 _PAGE_HEAD_HTML: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -105,5 +106,7 @@ def html_table(table: PageTable, problems: Collection[str] = ()) -> str:
 
 def _cell(name: str, cell: str, problems: Collection[str]) -> str:
     """Return a cell with the name of its column, which a narrow screen shows beside it."""
-    mark = ' class="problem"' if cell in problems else ""
-    return f'<td data-name="{name}"{mark}>{escape(cell)}</td>'
+    marks = ["problem"] * (cell in problems)
+    marks += ["long"] * any(len(word) > _LONGEST_WHOLE_WORD for word in cell.split())
+    shown = f' class="{" ".join(marks)}"' if marks else ""
+    return f'<td data-name="{name}"{shown}>{escape(cell)}</td>'

@@ -181,8 +181,8 @@ def test_a_mistake_is_told_in_the_words_of_commands(line: str, capsys: pytest.Ca
 SAID_BY_PROGRAMS = {
     "skip_lines=-1 is no number of lines": "--skip-lines -1 is no number of lines",
     "give mapping=, the RowMapping; before: x": "give --mapping, the mapping file; before: x",
-    "holds no cells by the names of their columns: give transform=, a function that returns {'cells': {column: cell}}, "
-    "or import the mended file again": "holds no cells by the names of their columns: import the mended file again",
+    "write them as {column: cell}, give transform=, a function that returns {'cells': {column: cell}}, or import the "
+    "mended file again": "write them as {column: cell}, or import the mended file again",
     "is not a date in ISO 8601; say what it is by format=": (
         "is not a date in ISO 8601; say what it is by `format` in a mapping file"
     ),

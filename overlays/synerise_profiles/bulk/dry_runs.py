@@ -59,8 +59,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)
     report = Report(operation=batch_operation.operation.name, unit=getattr(rows, "unit", "row"), is_dry=True)
-    locate = rows.locate if isinstance(rows, RowSource) else None
-    recorder = OutcomeRecorder(batch_operation, settings, report, None, locate, getattr(rows, "explain", None))
+    recorder = OutcomeRecorder(batch_operation, settings, report, None, rows if isinstance(rows, RowSource) else None)
     on_finish = settings.on_finish
     with nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end:
         run_end.report = report

@@ -19,7 +19,7 @@ from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_source import UnreadableRow, letter_of
+from synerise_profiles._batching.row_source import RowSource, UnreadableRow, letter_of
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
@@ -49,38 +49,36 @@ class OutcomeRecorder:
         settings: BulkSettings,
         report: Report,
         journal: JournalProtocol | None,
-        locate: Callable[[int], Any] | None = None,
-        explain: Callable[[str, str], str] | None = None,
-        settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
+        source: RowSource | None = None,
         *,
         reasons_are_ours: bool = False,
         audit: DeletionAudit | None = None,
     ) -> None:
-        self.report = report
-        self.journal = journal
+        self.report, self.journal, self._audit = report, journal, audit
         self.problem: str | None = None
         self.limit_problem: str | None = None  # the problem, where it is that too many rows were rejected
         self.journal_error: JournalError | None = None
         self.audit_error: OSError | None = None
-        self._audit = audit
         self.failure: BaseException | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation, self._settings = batch_operation, settings
-        self._locate, self._explain = locate, explain
+        self._locate = None if source is None else source.locate
+        self._explain = getattr(source, "explain", None)
+        self._settle = None if report.is_dry else getattr(source, "settle", None)
+        self._order_digest = getattr(source, "order_digest", None)
         self._next_point, self._row_counter = FIRST_GAP, RowCounter()
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
         self.first_reasons: list[str] = []  # of the checks, in words of this library, which may be logged
         self.refused_fields: Counter[str] = Counter()  # by the server
-        self._settle = settle
         self.settled = None if settings.on_settled is None else SettledRows()
         self._counted: CountedChunk | None = None
         self._adding: dict[Stage, tuple[int, int]] = {}
         """By stage the row whose rejection was added last, and how many there were before it."""
         self.resumed_last: Chunk | None = None  # the last that an earlier run settled
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
-        self.keeps_unsent = journal is None and settings.dead_letter is not None
-        self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
+        is_appended = settings.dead_letter is not None and settings.dead_letter_mode == "append"
+        self.keeps_unsent = journal is None and is_appended
         most, rate = settings.max_errors, settings.max_error_rate
         is_free = most is None and rate is None
         self._thresholds = None if is_free else Thresholds(max_errors=most, max_error_rate=rate)
@@ -335,6 +333,8 @@ class OutcomeRecorder:
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
         fields["reason"] += hidden_in_refused(self._batch_operation, row.json, fields["stage"], fields["field"])
         identifier = masked_identifier(self._batch_operation, row.json)
+        if self._order_digest is not None and row.order_digest is None:
+            row = row.of_order(self._order_digest(fields["index"]))
         self.report.add(Rejection(identifier=identifier, **fields), row)
         self.problem = self.problem or self.report.rejection_store.problem
         if self._thresholds is not None and self.problem is None and fields["stage"] != "unsent":

@@ -120,6 +120,8 @@ class ReplayRecorder(OutcomeRecorder):
             may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
             if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
                 row = letter_content(letter)
+            elif not rows.are_transformed:  # it may be the order's first lines, whose others are not letters yet
+                row = row.of_order(letter.get("order_digest"))
             mapping = rows.mapping_digest if row.holds == "cells" else letter.get("mapping")
             self._replay.set_head(rows.group, mapping)
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}

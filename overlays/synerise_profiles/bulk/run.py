@@ -98,19 +98,9 @@ class BulkRun:
         # From here on the run is accepted, and files are touched.
         if self._letter_target is not None:
             self._open_letters(self._letter_target)
-        locate = None if source is None else source.locate
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
-        explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)
         recorder = OutcomeRecorder(
-            self._batch_operation,
-            settings,
-            report,
-            journal,
-            locate,
-            explain,
-            settle,
-            reasons_are_ours=are_ours,
-            audit=audit,
+            self._batch_operation, settings, report, journal, source, reasons_are_ours=are_ours, audit=audit
         )
         engine = Engine(
             self._batch_operation,

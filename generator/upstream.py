@@ -178,7 +178,7 @@ def _parser_view(bundle: Bundle) -> dict[str, Any]:
 
 
 def _finding(bundle: Bundle, problem: ParseError) -> Finding:
-    message = " ".join(part for part in (problem.header, problem.detail) if part)
+    message = " ".join(f"{problem.header} {problem.detail or ''}".split())
     for path, method, _ in bundle.operations():
         if f"{method.upper()} {path} " in message:
             return bundle.finding(("paths", path, method), "parser", message)

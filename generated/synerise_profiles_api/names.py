@@ -7,9 +7,19 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-__all__ = ["HintsNames", "Resource", "checks_names", "closest_name", "meant", "missing_problem", "near_name"]
+__all__ = [
+    "HintsNames",
+    "Resource",
+    "checks_names",
+    "closest_name",
+    "meant",
+    "methods_of_parts",
+    "missing_problem",
+    "near_name",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MIN_LETTERS: Final = 6
@@ -17,6 +27,15 @@ _MIN_LETTERS: Final = 6
 _MIN_SWAPPED_LETTERS: Final = 4
 """Two letters of a name that are swapped make no other word, but in the shortest ones."""
 _MAX_LISTED: Final = 30
+_VERBS: Final = (
+    ("upsert", "put", "create", "add", "insert", "save", "set"),
+    ("get", "fetch", "load", "read", "retrieve"),
+    ("update", "change", "edit", "modify", "patch"),
+    ("delete", "drop", "remove"),
+    ("find", "search", "query", "lookup"),
+    ("list", "all"),
+)
+"""What other libraries call the same."""
 _SEPARATOR: Final = re.compile(r"[\s_.\-]+")
 
 
@@ -149,8 +168,12 @@ class HintsNames:
             if name.startswith("_") or hasattr(type(self), name):  # what a property raised itself is raised again
                 return object.__getattribute__(self, name)
             known = [other for other in dir(type(self)) if not other.startswith("_")]
-            kind = type(self).__name__
-            raise AttributeError(f"{kind!r} object has no attribute {name!r}; {meant(name, known)}")
+            found = self._meant_elsewhere(name, known)
+            hint = f"did you mean {' or '.join(map(repr, found))}?" if found else meant(name, known)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}; {hint}")
+
+        def _meant_elsewhere(self, _name: str, _known: Collection[str]) -> list[str]:
+            return []
 
 
 class Resource(HintsNames):
@@ -164,9 +187,35 @@ class Resource(HintsNames):
             if not name.startswith("_") and inspect.isfunction(function):
                 setattr(cls, name, checks_names(function))
 
+    if not TYPE_CHECKING:
+
+        def _meant_elsewhere(self, name: str, known: Collection[str]) -> list[str]:
+            """Return the method that does what another library calls so."""
+            if closest_name(name, known) is not None:
+                return []
+            import difflib  # noqa: PLC0415 - is needed for an error alone
+
+            verbs = difflib.get_close_matches(name.split("_", maxsplit=1)[0], [*chain(*_VERBS)], n=1, cutoff=0.8)
+            same = next((group for group in _VERBS if verbs and verbs[0] in group), ())
+            return [other for other in same if other in known][:1]
+
     def __repr__(self) -> str:
         client = getattr(getattr(self, "_send", None), "__self__", None)
         return f"<{type(self).__name__}{'' if client is None else f' of {client!r}'}>"
+
+
+def methods_of_parts(owner: object, name: str, parts: Iterable[str]) -> list[str]:
+    """Return the methods of an object's parts that a name means, such as `profiles.upsert` for `upsert_profile`."""
+    wanted, found = _words(name), list[str]()
+    for part in parts:
+        for method in dir(cast("object", getattr(owner, part))):
+            if not method.startswith("_") and wanted in (_words(f"{part}_{method}"), _words(method)):
+                found.append(f"{part}.{method}")
+    return found if "_" in name else []
+
+
+def _words(name: str) -> frozenset[str]:
+    return frozenset(word.removesuffix("s") for word in name.casefold().split("_"))
 
 
 def _letters(name: str) -> str:

@@ -44,6 +44,10 @@ class ModelView:
     def is_request(self) -> bool:
         return self.direction is Direction.REQUEST
 
+    @property
+    def required_keys(self) -> list[str]:
+        return [field.wire for field in self.fields if field.required]
+
 
 @dataclass(frozen=True, slots=True)
 class EnumView:
@@ -93,7 +97,7 @@ def _model_view(bundle: Bundle, schema: str, by_wire: dict[str, Property], direc
     body = bundle.document["components"]["schemas"][schema]
     described = composition.properties(bundle, body)
     name = class_name(schema)
-    fields = [_field_view(bundle, name, wire, by_wire[wire], described[wire], direction) for wire in described]
+    fields = [_field_view(bundle, wire, by_wire[wire], described[wire], direction) for wire in described]
     at_run_time = sorted({name for prop in by_wire.values() for name in _nested(prop)})
     mentioned = {name for prop in by_wire.values() for name in class_names(prop)}
     lines = [escape(line) for line in paragraphs(body.get("description", schema))]
@@ -110,7 +114,7 @@ def _model_view(bundle: Bundle, schema: str, by_wire: dict[str, Property], direc
     )
 
 
-def _field_view(bundle: Bundle, model: str, wire: str, prop: Property, schema: Any, direction: Direction) -> FieldView:
+def _field_view(bundle: Bundle, wire: str, prop: Property, schema: Any, direction: Direction) -> FieldView:
     kind = annotation(prop, direction)
     required = prop.required and direction is Direction.REQUEST
     if direction is Direction.RESPONSE:
@@ -118,14 +122,14 @@ def _field_view(bundle: Bundle, model: str, wire: str, prop: Property, schema: A
         read = _read_response(wire, prop)
     else:
         kind = kind if required else f"{kind} | Unset"
-        read = _read_request(model, wire, prop, required=required)
+        read = _read_request(wire, prop, required=required)
     description = schema.get("description") or bundle.resolve(schema).get("description") or ""
     doc = [escape(line) for line in paragraphs(f"{python_name(wire)}: {description}", "    ", "    ")]
     return FieldView(wire=wire, name=python_name(wire), annotation=kind, required=required, doc=doc, read=read)
 
 
-def _read_request(model: str, wire: str, prop: Property, *, required: bool) -> str:
-    value = f"pop_required(rest, {model!r}, {wire!r})" if required else f"rest.pop({wire!r}, UNSET)"
+def _read_request(wire: str, prop: Property, *, required: bool) -> str:
+    value = f"rest.pop({wire!r})" if required else f"rest.pop({wire!r}, UNSET)"
     for inner in inner_properties(prop):
         if inner.kind is Kind.MODEL:
             return f"pop_model({value}, {inner.class_name}.from_dict)"

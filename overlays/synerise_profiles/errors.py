@@ -339,7 +339,7 @@ def decoded_body(content: bytes) -> Any:
 
 
 def _attempts_text(attempts: int) -> str:
-    return "tried once" if attempts == 1 else f"tried {attempts} times"
+    return "not sent" if attempts == 0 else "tried once" if attempts == 1 else f"tried {attempts} times"
 
 
 def reason_phrase(status_code: int) -> str:

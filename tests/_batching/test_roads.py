@@ -547,6 +547,16 @@ def test_names_of_ones_own_pass(roads: Roads, row: dict[str, Any]) -> None:
     assert {verdict[0] for verdict in roads.profile(row).values()} == {"written"}
 
 
+@pytest.mark.parametrize("field", ["time", "eventSalt"])
+@pytest.mark.parametrize("value", ["", {}, [], (), 0, 0.0, -0.0, False, decimal.Decimal(0)])
+def test_one_verdict_for_a_salt_or_a_time_that_is_empty(roads: Roads, field: str, value: object) -> None:
+    """What is empty is neither: it is refused on every road, as rows of a batch cannot be told apart by it."""
+    row = {"label": "l", "action": "a.b", "client": {"customId": "marked"}, "params": {"v": 1}, "time": MOMENT}
+    found = roads.event({**row, "eventSalt": "s", field: value})
+    del found["builder"]  # it has its own salt and time
+    assert set(found.values()) == {("refused", (field, "is empty; leave it out"))}
+
+
 def test_a_null_is_the_callers_word(roads: Roads) -> None:
     """In a single call a null was written by hand; where rows come in thousands, it is allowed by name."""
     row = {"customId": "marked", "city": None, "attributes": {"v": None, "w": Color.RED}}

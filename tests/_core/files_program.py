@@ -32,12 +32,15 @@ def replaces_again_and_again(path: Path) -> None:
 
 def full_disk(path: Path) -> None:
     """Write more than there is room for."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         with replaced_file(path) as file:
             file.write(b"x" * 50_000)
     except OSError as error:
         sys.stdout.write(f"{type(error).__name__}\n")
+    finally:  # what coverage measured is written at the end
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 globals()[sys.argv[1]](Path(sys.argv[2]))

@@ -17,6 +17,7 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.config import AttemptResult
+from synerise_profiles._core.login_limits import LoginLimits
 from synerise_profiles._core.tokens import Token, bearer_token, jwt_expiry, token_from_login
 from synerise_profiles.errors import (
     APIConnectionError,
@@ -338,13 +339,13 @@ def test_failed_login_fails_all_who_wait_for_it() -> None:
     sender: Any = synerise._connections._transport
     event = sender.auth._coordinator._pending.done
     waiting: set[int] = set()
-    wait: Callable[[], None] = event.wait
+    wait: Callable[[float], None] = event.wait
 
-    def counted_wait() -> None:
+    def counted_wait(seconds: float) -> None:
         waiting.add(threading.get_ident())
         if len(waiting) == 9:
             landed.set()
-        wait()
+        wait(seconds)
 
     event.wait = counted_wait
     others = [threading.Thread(target=call) for _ in range(9)]
@@ -362,9 +363,10 @@ def test_only_the_refused_token_is_dropped() -> None:
     synerise.send(request())
     sender: Any = synerise._connections._transport
     auth = sender.auth
-    old = auth.token()
-    new = auth.renew(old)
-    again = auth.renew(old)
+    limits = LoginLimits(synerise.options, 50.0)
+    old = auth.token(limits)
+    new = auth.renew(old, limits)
+    again = auth.renew(old, limits)
     assert (2, True, False) == (api.logins, new is again, new is old)
 
 

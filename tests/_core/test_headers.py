@@ -22,7 +22,9 @@ def test_headers_are_repeated_on_retries_and_logged(caplog: pytest.LogCaptureFix
     assert [item.headers.get("x-request-id") for item in sent] == ["order-17", "order-17", None]
     assert [item.headers.get("x-team") for item in sent] == ["crm", "crm", None]
     lines = [record.getMessage() for record in caplog.records if "attempt" in record.getMessage()]
-    assert sum("request id order-17" in line for line in lines) == 2
+    assert sum("request id order-17" in line for line in lines) == 3
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.endswith(", request id order-17")
 
 
 def test_later_headers_take_the_place_of_earlier_ones() -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from synerise_profiles import Synerise
 from synerise_profiles._core import auth, connection_pool, connections, leases, places, transport
 from synerise_profiles._core.connection_pool import LeasingTransport
+from tests._core.strikes import At
 from tests._core.support import Server, answer, jwt, request
 
 LOGGED_IN = answer(200, f'{{"token": "{jwt(4_000_000_000)}"}}'.encode())
@@ -24,54 +21,10 @@ CONNECTION_FILES = frozenset(
 )
 LOGIN_FILES = frozenset(str(module.__file__) for module in (auth, connections))
 PLACES = 3
-_MOMENTS = ("CALL", "RESUME", "JUMP_BACKWARD")
 
 
 class Cut(BaseException):
     """What the handler of a signal raises."""
-
-
-class At:
-    """Calls a function at the n-th of the moments, in some modules, at which the interpreter may call a handler.
-
-    It does so at calls, at the beginning of a function and at jumps back; here both before and after those.
-    """
-
-    def __init__(self, n: int, files: frozenset[str], function: Callable[[], None]) -> None:
-        self.left = n
-        self._files = files
-        self._function = function
-        self._last = ("", "", "")
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code.co_filename not in self._files:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            if name != "PRECALL":
-                self.left -= self._is_moment(name)
-                self._last = (*self._last[1:], name)
-            if self.left == 0:
-                self.left = -1
-                sys.settrace(None)
-                self._function()
-        return self
-
-    def _is_moment(self, name: str) -> bool:
-        last = self._last
-        if last == ("LOAD_CONST",) * 3:  # the call that ends a `with` block, which nothing precedes
-            return False
-        return name.startswith(_MOMENTS) or (last[-1].startswith((*_MOMENTS, "RETURN")) and name != "LOAD_CONST")
-
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        before = sys.gettrace()
-        sys.settrace(self)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
 
 
 def cut() -> None:

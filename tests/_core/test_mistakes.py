@@ -88,6 +88,21 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: CLIENT.builder(slt="x"), f"ClientExtensions.builder() {GOT} 'slt'; did you mean 'salt'?"),
     (lambda: read_dead_letter("x", maping=None), f"read_dead_letter() {GOT} 'maping'; did you mean 'mapping'?"),
     (lambda: CLIENT.profils, "'Synerise' object has no attribute 'profils'; did you mean 'profiles'?"),
+    (lambda: CLIENT.profiles.putt, "'Profiles' object has no attribute 'putt'; did you mean 'upsert'?"),
+    (lambda: CLIENT.tags.remove, "'Tags' object has no attribute 'remove'; did you mean 'delete'?"),
+    (
+        lambda: CLIENT.upsert_profile,
+        "'Synerise' object has no attribute 'upsert_profile'; did you mean 'bulk.upsert_profiles' or 'profiles.upsert'?",
+    ),
+    (
+        lambda: CLIENT.send_events,
+        "'Synerise' object has no attribute 'send_events'; did you mean 'bulk.send_events'?",
+    ),
+    (
+        lambda: CLIENT.exports.run(ORDER, name="all"),
+        "exports.run: name: does not apply here, but to its body, ExportRequest or a mapping; it takes deadline, page_size, poll, progress, statuses",
+    ),
+    (lambda: dry_run([], fr_="events"), f"dry_run() {GOT} 'fr_'; did you mean 'for_'?"),  # type: ignore[call-arg]
     (
         lambda: CLIENT.profiles.upsert_bach,
         "'Profiles' object has no attribute 'upsert_bach'; did you mean 'upsert_batch'?",
@@ -346,7 +361,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.bulk.upsert_profiles(None),
         "bulk.upsert_profiles: rows: is no iterable of rows: NoneType; give a list or a generator of rows",
     ),
-    (lambda: CLIENT.bulk.upsert_profiles(), "Bulk.upsert_profiles() missing 1 required positional argument: 'rows'"),
+    (
+        lambda: CLIENT.bulk.upsert_profiles(),
+        "Bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
+    ),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=0), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=1000), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency="8"), "concurrency: expected a whole number from 1 to 100"),
@@ -463,7 +481,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.bulk.delete_profiles(5),
         "bulk.delete_profiles: rows: is no iterable of rows: int; give a list or a generator of rows",
     ),
-    (lambda: CLIENT.bulk.assign_tag([]), "Bulk.assign_tag() missing 1 required positional argument: 'tag_id'"),
+    (
+        lambda: CLIENT.bulk.assign_tag([]),
+        "Bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
+    ),
     (
         lambda: CLIENT.bulk.assign_tag([], "7"),
         "tags.assign: tag_id: expected an integer, got str; convert it with int() where it is read",
@@ -582,8 +603,14 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: CLIENT.merges.apply_many(None, audit=None, actor="me", on_refusal="ignore"),
         "merges.apply: on_refusal: expected one of stop, skip",
     ),
-    (lambda: CLIENT.exports.run({}), "ExportRequest.name: is required"),
-    (lambda: CLIENT.exports.run({"fields": ["customId"]}), "ExportRequest.name: is required"),
+    (
+        lambda: CLIENT.exports.run({}),
+        "ExportRequest.name: is required; fields is required; agreementFilter is required; segmentationHash is required; excludedIds is required",
+    ),
+    (
+        lambda: CLIENT.exports.run({"fields": ["customId"]}),
+        "ExportRequest.name: is required; agreementFilter is required; segmentationHash is required; excludedIds is required",
+    ),
     (
         lambda: CLIENT.exports.run(ORDER, poll=5),
         "poll: expected a Backoff, such as Backoff(first=1, factor=2, most=30)",

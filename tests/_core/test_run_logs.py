@@ -97,6 +97,36 @@ def test_what_a_server_or_a_caller_says_is_not_logged(client: Synerise, log: pyt
     assert_nothing_personal(log)
 
 
+def test_fields_that_the_server_refused_are_logged(log: pytest.LogCaptureFixture) -> None:
+    """By their first names alone, since below these a key may be the caller's own."""
+    rows = [profile(0, city="!"), profile(1, attributes={"Kowalski": "?"}), profile(2)]
+    errors = [
+        {"field": "city", "message": "is bad", "rejectedValue": "!"},
+        {"field": "attributes.Kowalski", "message": "is bad", "rejectedValue": "?"},
+    ]
+    with Synerise(token="a.b.c", transport=httpx.MockTransport(lambda _: httpx.Response(207, json=errors))) as client:
+        report = client.bulk.upsert_profiles(rows)
+
+    assert report.by_stage["server"] == 2
+    assert lines(log)[-1].endswith("; the server refused: city, attributes")
+
+
+def test_a_queue_warns_once_of_a_key_that_is_refused(log: pytest.LogCaptureFixture) -> None:
+    """However often it tries: one WARNING, since nothing but another key ends it."""
+    sent: list[int] = []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        sent.append(1)
+        return httpx.Response(401 if len(sent) < 6 else 202, json={})
+
+    transport, policy = httpx.MockTransport(answer), RetryPolicy(base_delay=0.001)
+    with Synerise(token="a.b.c", transport=transport, retry=policy) as client, client.queue() as queue:
+        queue.profiles.put(profile(1))
+        assert queue.flush(10)
+    (warning,) = lines(log, logging.WARNING)
+    assert warning.startswith("profiles.upsert_batch: status 401; ")
+
+
 def test_the_reasons_of_a_file_are_logged(client: Synerise, log: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """A source of the library says what it could not read in its own words."""
     path = tmp_path / "rows.csv"

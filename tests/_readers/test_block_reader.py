@@ -105,10 +105,12 @@ def test_without_a_standard_input(monkeypatch):
     [
         (lambda data: data[:-20], "is cut off"),
         (lambda data: data[:12], "is cut off"),
+        (lambda data: data[:1], "is cut off"),
+        (lambda data: data[:0], "is cut off"),
         (lambda data: data + b"rest", "is damaged"),
         (lambda data: data[: len(data) // 2] + b"\0" * 40 + data[len(data) // 2 + 40 :], "is damaged"),
     ],
-    ids=["end", "start", "behind", "amid"],
+    ids=["end", "start", "one byte", "no byte", "behind", "amid"],
 )
 @pytest.mark.parametrize("read", [read_csv, read_jsonl, read_json])
 def test_a_gzip_file_that_is_cut_or_damaged_is_named(tmp_path, read, change, problem):

@@ -247,6 +247,14 @@ def test_all_that_are_gone_are_counted_and_the_rest_is_told(client: Synerise, sa
     assert (found.problem or "").startswith("profiles cannot be read: status 403")
 
 
+def test_a_profile_that_comes_twice_is_looked_for_once(client: Synerise, audit: Path) -> None:
+    """The first row deletes it, and its other row, which finds nothing, takes no place in the sample."""
+    client.bulk.upsert_profiles(people(3))
+    found = client.bulk.delete_profiles([*people(3), *people(2)], audit=audit, verify_sample=10).deletion_verification
+    assert found is not None
+    assert (found.sample, found.gone, found.skipped) == (3, 3, 0)
+
+
 def test_the_async_client_does_the_same(client: Synerise, sandbox: Sandbox, audit: Path) -> None:
     """Its lines and its counts are those of the sync one."""
     client.bulk.upsert_profiles(people(3))

@@ -494,7 +494,7 @@ def test_a_line_without_named_cells_keeps_its_reason(
     letters.write_bytes(line(row_holds="cells", row={"cells": cells}))
     mapping = RowMapping.for_profiles({"id": "customId"})
     (rejection,) = replay(letters, mapping=mapping, dead_letter=letters).rejected
-    assert rejection.reason.startswith("line 1 holds no cells by the names of their columns: give transform=")
+    assert rejection.reason.startswith("line 1 holds no cells by the names of their columns: write them as {column")
     assert rejection.reason.endswith("; before: was bad")
     (letter,) = read_dead_letter(letters)
     assert letter["row"] == {"cells": cells}

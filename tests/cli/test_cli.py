@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -17,9 +16,9 @@ import pytest
 from synerise_profiles import cli
 from synerise_profiles.cli.app import COMMANDS, app
 from synerise_profiles.sandbox import SandboxOptions
+from tests.cli.support import environment
 
 NEWER_CLICK = tuple(map(int, metadata.version("click").split(".")[:2])) >= (8, 5)
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 class Started:
@@ -153,7 +152,7 @@ def test_as_modules(tmp_path: Path, module: list[str]) -> None:
     """`python -m` serves, and ends on SIGTERM."""
     arguments = ["--port", "0", "--state", str(tmp_path / "s.db"), "--api-key", "my-key"]
     command_line = [sys.executable, "-m", *module, *arguments]
-    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True, env=environment()) as process:
         assert process.stdout is not None
         process.stdout.readline()
         url = process.stdout.readline().split("=")[1].strip()
@@ -169,7 +168,7 @@ def test_a_missing_extra_is_one_line(name: str) -> None:
     code = (
         f"import sys; sys.modules[{name!r}] = None\nfrom synerise_profiles.cli import main\nsys.exit(main(['sandbox']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 2
     expected = (
         f"synerise-profiles: the sandbox needs {name}; install it with: pip install 'synerise-profiles[sandbox]'\n"
@@ -180,27 +179,28 @@ def test_a_missing_extra_is_one_line(name: str) -> None:
 def test_importing_it_costs_nothing() -> None:
     """Neither the sandbox nor httpx is loaded before a command needs them."""
     code = "import sys, synerise_profiles.cli\nprint(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     assert not set(done.stdout.split()) & {"httpx", "uvicorn", "jsonschema_rs", "synerise_profiles.sandbox"}
 
 
 def test_without_click_one_line_says_what_to_install() -> None:
     """Also for help."""
     code = "import sys; sys.modules['click'] = None\nfrom synerise_profiles.cli import main\nsys.exit(main(['--help']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 2
     assert done.stderr == (
         "synerise-profiles: the command line needs click; install it with: pip install 'synerise-profiles[cli]'\n"
     )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", [name for section in COMMANDS.values() for name in section])
 def test_a_command_loads_no_other(name: str) -> None:
     """Nor does its help load the client, or what runs and files need."""
     code = (
         f"from synerise_profiles.cli import main\nmain([{name!r}, '--help'])\nimport sys\nprint('LOADED', *sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
     loaded = set(done.stdout.rpartition("LOADED ")[2].split())
     assert len([item for item in loaded if item.startswith("synerise_profiles.cli.commands.")]) == 1
     # Older versions of click ask shutil how wide the terminal is.

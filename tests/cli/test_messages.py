@@ -60,7 +60,17 @@ MISTAKES = {
     "merge apply rows.csv --actor x --audit a.jsonl": (
         "synerise-profiles: rows.csv: is no file that merge plan --save wrote, or not all of it, or was altered"
     ),
-    "export run --body text.json --output x.csv": "synerise-profiles: --body: fields: is required",
+    "export run --body text.json --output x.csv": (
+        "synerise-profiles: --body: fields: is required; agreementFilter is required; segmentationHash is required; "
+        "excludedIds is required"
+    ),
+    "delete rows.csv --set email=id --yes": (
+        "synerise-profiles: column 'id', field email: is no field of this operation; it takes clientId or customId"
+    ),
+    "call profiles.upsert customId=x 'attributes:={\"a\": 123456789012345678901234567890}'": (
+        "synerise-profiles: attributes: has a whole number beyond 64 bits in a, which would lose digits; "
+        "write it as text, in quotes"
+    ),
     "call profiles.upsert custmId=5": (
         "synerise-profiles: body.custmId: is not documented, and 'customId' is; mend the name"
     ),
@@ -108,6 +118,7 @@ SETTINGS = {
     "SYNERISE_BASE_URL=nonsense": "SYNERISE_BASE_URL: is no whole URL; begin it with https://",
     "SYNERISE_REGION=azur-eu": "SYNERISE_REGION: expected one of azure-eu, azure-us, gcp-eu; did you mean 'azure-eu'?",
     "SYNERISE_TOKEN=x": "both SYNERISE_API_KEY and SYNERISE_TOKEN are given; expected exactly one way to sign in",
+    "SYNERISE_SETTINGS=away.toml": "SYNERISE_SETTINGS away.toml: there is no such file",
     "SYNERISE_API_KEY=": (
         "no API key: set SYNERISE_API_KEY, name a file by --api-key-file, or a named environment by --env"
     ),
@@ -170,8 +181,8 @@ def test_a_mistake_is_told_in_the_words_of_commands(line: str, capsys: pytest.Ca
 SAID_BY_PROGRAMS = {
     "skip_lines=-1 is no number of lines": "--skip-lines -1 is no number of lines",
     "give mapping=, the RowMapping; before: x": "give --mapping, the mapping file; before: x",
-    "holds no cells by the names of their columns: give transform=, a function that returns {'cells': {column: cell}}, "
-    "or import the mended file again": "holds no cells by the names of their columns: import the mended file again",
+    "write them as {column: cell}, give transform=, a function that returns {'cells': {column: cell}}, or import the "
+    "mended file again": "write them as {column: cell}, or import the mended file again",
     "is not a date in ISO 8601; say what it is by format=": (
         "is not a date in ISO 8601; say what it is by `format` in a mapping file"
     ),
@@ -221,3 +232,14 @@ def test_only_flags_are_called_so() -> None:
     assert {flag_of(name) for name in (*FLAG_NAMES, *OTHER_FLAGS)} <= found
     assert flag_of("identifier_value") == "identifier_value"
     assert as_flags("name it by duplicate_column, or sort") == "name it by --duplicate-column, or sort"
+
+
+def test_what_ends_a_run_is_told_in_the_words_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the lines of its reasons too, where nobody listens and where a journal is another's."""
+    assert main(["import", "profiles", "rows.csv", "--set", "customId=id", "--max-retries", "0"]) != 0
+    shown = capsys.readouterr()
+    assert "no connection to 127.0.0.1:9 (--base-url) could be made" in shown.out
+    assert "base_url" not in shown.out + shown.err
+    assert as_flags("the run ended: JournalMismatchError was raised") == (
+        "the run ended: the journal belongs to another input"
+    )

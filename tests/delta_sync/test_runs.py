@@ -470,11 +470,13 @@ def test_a_full_disk_ends_the_run(sandbox: Sandbox, client: Synerise, tmp_path: 
         "rows = [{'customId': f'c-{n}', 'firstName': 'Anna'} for n in range(6000)]\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "with Synerise(api_key=sys.argv[2], base_url=sys.argv[1]) as client:\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))\n"
+        "    before = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, before[1]))\n"
         "    try:\n"
         "        client.delta_sync.profiles(rows, key='customId', state=sys.argv[3])\n"
         "    except DeltaStateError as error:\n"
         "        print('make room' in str(error))\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, before)\n"  # what coverage measured is written at the end
     )
     command = [sys.executable, "-c", code, sandbox.url, sandbox.api_key, str(state)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

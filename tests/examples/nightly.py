@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from synerise_profiles import Synerise
-from synerise_profiles.bulk import read_dead_letter
 from synerise_profiles.sources import RowMapping, read_csv
 
 MAPS = Path(__file__).with_name("nightly_maps")
@@ -24,8 +23,7 @@ def main(folder: Path, *, is_replay: bool) -> None:
             mapping = RowMapping.load(MAPS / f"{name}.toml")
             letters = folder / f"{name}.letters.jsonl"
             if is_replay:
-                found = read_dead_letter(letters, mapping) if letters.exists() else ()
-                report = send([letter["row"] for letter in found])
+                report = client.bulk.replay(letters, mapping=mapping, dead_letter=letters)
             else:
                 rows = read_csv(
                     folder / f"{name}.csv", mapping, encoding="cp1250", delimiter=";", sort=name == "orders"

@@ -421,3 +421,15 @@ def test_the_client_can_be_patient(shop: Shop) -> None:
         export = client.with_options(max_retries=10).exports.run(order())
         assert isinstance(export, Export)
         assert len(list(export)) == 5
+
+
+@pytest.mark.parametrize(("method", "argument"), [("run", order()), ("resume", "1")])
+def test_a_coroutine_function_that_nobody_awaits_is_refused(shop: Shop, method: str, argument: Any) -> None:
+    """Before anything is ordered."""
+
+    async def progress(_: ExportProgress) -> None:
+        raise NotImplementedError
+
+    with shop.client() as client, pytest.raises(InvalidRequestError, match="progress: is a coroutine function"):
+        getattr(client.exports, method)(argument, progress=progress)
+    assert not list(shop.sandbox.log)

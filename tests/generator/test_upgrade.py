@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def test_the_version_is_checked_before_anything_is_imported(tmp_path: Path) -> N
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: openapi-python-client\nVersion: 9.9.9\n", encoding="utf-8")
     command = [sys.executable, "-m", "generator", "check"]
-    environ = {"PYTHONPATH": f"{tmp_path}:{PROJECT}", "PATH": "/usr/bin:/bin"}
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, PROJECT)))}
 
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False)
 

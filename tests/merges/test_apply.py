@@ -279,3 +279,22 @@ def test_a_merge_without_a_body_is_merged(sandbox: Sandbox) -> None:
         sandbox.drain()
         assert client.profiles.merge_by_custom_id(["other"], "jan") is None
     assert [entry.status for entry in sandbox.log if entry.operation == "profiles.merge_by_custom_id"] == [200, 200]
+
+
+def test_a_coroutine_function_that_nobody_awaits_is_refused(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """Before anything is read or merged."""
+
+    async def progress(_: object) -> None:
+        raise NotImplementedError
+
+    audit: dict[str, Any] = {"audit": tmp_path / "audit.jsonl", "actor": "tests"}
+    for call in (
+        lambda: client.merges.plan_many({"a": "b"}, by="custom_id", progress=progress),
+        lambda: client.merges.apply(None, progress=progress, **audit),  # type: ignore[arg-type]
+        lambda: client.merges.apply_many(None, progress=progress, **audit),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidRequestError, match="progress: is a coroutine function"):
+            call()
+    with pytest.raises(InvalidRequestError, match="progress: expected a function"):
+        client.merges.plan_many({"a": "b"}, by="custom_id", progress=1)  # type: ignore[arg-type]
+    assert not (tmp_path / "audit.jsonl").exists()

@@ -46,6 +46,16 @@ def test_a_plan_is_shown_saved_and_applied(
     assert {entry["actor"] for entry in read_audit(audit)} == {"anna"}
 
 
+def test_a_plan_that_cannot_be_applied_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A target that is not there is no success, and its table fits into a terminal."""
+    assert cli.main(["merge", "plan", "--by", "custom_id", "--into", "nobody", "janek"]) == 1
+    shown = capsys.readouterr()
+    assert "cannot be applied: the target was not found (or is not readable with this key)" in shown.err
+    table = shown.out.splitlines()[2:]
+    assert len(table) == 2
+    assert max(map(len, table)) <= 80
+
+
 def test_no_file_is_two_things(
     sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +94,9 @@ def test_pairs(sandbox: Sandbox, client: Synerise, tmp_path: Path, capsys: pytes
     assert "plan 1: target: city has changed" in capsys.readouterr().err
     assert cli.main([*apply, "--skip-refused"]) == 1
     assert capsys.readouterr().err == "refused: target: city has changed\n"
+    *_, entry = read_audit(tmp_path / "audit.jsonl")
+    assert (entry["entry"], entry["target"], entry["sources"]) == ("refused", jan, [janek])
+    assert entry["problems"] == ["target: city has changed"]
     assert cli.main([*apply, "--allow-changes", "--group-size", "1"]) == 0
 
 

@@ -131,6 +131,8 @@ def test_a_csv_file_is_read_as_a_source_reads_it(tmp_path: Path) -> None:
     path.write_text('duplicate,survivor\na, "b"\n')
     with pytest.raises(InvalidRequestError, match="line 2: has a quote after a blank"):
         resolved(path)
+    columns = PairColumns(duplicate="duplicate", survivor="survivor", format={"skipinitialspace": True})
+    assert shape(resolve_pairs(path, key_type_of("custom_id"), "flatten", columns)) == [("b", "a")]
     path.write_bytes(b"PK\x03\x04\x14\x00")
     with pytest.raises(InvalidRequestError, match="pairs: is a zip file, such as xlsx"):
         resolved(path)
@@ -424,3 +426,21 @@ def test_no_file_of_the_plans_takes_the_place_of_the_pairs(sandbox: Sandbox, cli
                 write(path)
     assert pairs.read_text(encoding="utf-8").startswith("duplicate")
     plans.write_jsonl(tmp_path / "plans.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "duplicate"),
+    [
+        (" 'a'", {"quotechar": "'", "skipinitialspace": True}, "a"),
+        ('"a', {"quotechar": None}, '"a'),
+        ('"a\\"b"', {"escapechar": "\\"}, 'a"b'),
+    ],
+)
+def test_the_format_of_a_file_of_pairs_is_an_option(
+    client: Synerise, tmp_path: Path, cell: str, options: Any, duplicate: str
+) -> None:
+    """Marks of quotes and escapes and blanks after delimiters, as for sources; None stands for no quotes."""
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"survivor,duplicate\nb,{cell}\n")
+    plans = client.merges.plan_many(path, by="custom_id", **options)
+    assert [(plan.target.key, [source.key for source in plan.sources]) for plan in plans] == [("b", [duplicate])]

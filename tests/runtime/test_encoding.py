@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from synerise_profiles_api.encoding import (
     body_content,
+    copy_with,
     is_keyed,
     list_content,
     list_items,
     pop_model,
     pop_models,
-    pop_required,
     to_wire,
 )
 from synerise_profiles_api.errors import InvalidRequestError
@@ -347,15 +347,16 @@ def test_is_keyed_needs_every_key_in_every_item(wire, keyed):
     assert is_keyed(KEYED, wire) is keyed
 
 
-def test_pop_required_names_model_and_key():
-    """A missing key that the model cannot do without is named; a null is there."""
-    data = {"name": None}
+def test_copy_with_names_all_keys_that_are_missing():
+    """All that the model cannot do without is named in one error, with what is meant for it; a null is there."""
+    data = {"name": None, "excludedId": [1]}
 
-    assert pop_required(data, "Thing", "name") is None
-    assert data == {}
-    with pytest.raises(InvalidRequestError, match="is required") as caught:
-        pop_required(data, "Thing", "name")
-    assert caught.value.field == "Thing.name"
+    assert copy_with(data, "Thing", "name") == data
+    assert copy_with(data, "Thing") is not data
+    with pytest.raises(InvalidRequestError) as caught:
+        copy_with(data, "Thing", "name", "fields", "excludedIds")
+    assert caught.value.field == "Thing.fields"
+    assert str(caught.value) == "Thing.fields: is required; excludedIds is required; is 'excludedId' meant for it?"
 
 
 @pytest.mark.parametrize("value", [None, UNSET, "text", 1, Thing()], ids=repr)

@@ -213,11 +213,47 @@ def test_all_issues_of_a_file_are_told_at_once(path):
         ('for = "profiles"\n[columns]\nid = 7\n[constants]\n"attributes.x" = nan\nsx = "MALE"\n', [3, 6, 5]),
         ('for = "profiles"\n[columns]\nid = { field = "customId", zone = "Mars" }\nb = "birthDat"\n', [3, 4]),
         ('for = "profiles"\n[columns]\nid = { field = "customId", typ = "text" }\n', [3]),
+        ('for = "profiles"\n[columns]\nid = "customId\nx = = 2\ny = "cty"\n"*" = "foo.*"\n', [3, 4, 5, 6]),
+        ('for = "profil"\ntrimm = 1\n[column]\nx = "cty"\nid = 7\n', [2, 3, 1, 2, 5, 4]),
+        ('trim = 1\n[columns]\nx = "cty"\nfor = "profiles"\n', [4, 1, 3]),
+        ('for = profiles\n[columns]\nx = "cty"\nCustomer ID = "customId"\n', [1, 4, 3]),
+        ('for = "profiles"\n[columns]\nx = "cty"\na = \n[columns]\nb = "emial"\n', [4, 5]),
     ],
 )
 def test_a_misspelt_word_hides_nothing_else(path, text, lines):
     """Words, values of options, fields and constants are told together; what was left out is not said to be missing."""
     assert [issue.line for issue in problems(path, text).issues] == lines
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "problem"),
+    [
+        ("*", '"foo.*"', "field foo.*: is no field of this operation"),
+        ("a_*", '"city.*"', "leads into city, which is no object"),
+        ("a_*", '["attributes.*", "produts.*"]', "field produts.*: is no field"),
+        ("a_*", '{ field = "attributes.*", type = "datetime", format = "%d.%m.%Y" }', "has no zone; add zone="),
+        ("a_*", '"zz*"', "field zz*: is no field"),
+    ],
+)
+def test_a_pattern_that_no_column_could_take_is_told_when_it_is_loaded(path, column, target, problem):
+    """Its field does not exist, or has another type, whatever the columns of the file are."""
+    (issue,) = problems(path, f'for = "profiles"\n[columns]\nid = "customId"\n"{column}" = {target}\n').issues
+    assert (issue.line, issue.column) == (4, column)
+    assert problem in str(issue)
+    load(path, 'for = "profiles"\n[columns]\nid = "customId"\n"a_*" = "cit*"\n"b_*" = "agreements.*"\n')
+
+
+def test_what_is_misspelt_hides_nothing_that_is_missing(path):
+    """Required fields that nothing gives are told beside a misspelt field, but for the one that it is meant to be."""
+    text = 'for = "transactions"\n[columns]\nid = "client.customID"\nNo = "orderID"\n[constants]\nsource = "POS"\n'
+    found = {issue.field for issue in problems(path, text).issues}
+    assert found == {"client.customID", "orderID", "paymentInfo", "products", "revenue", "value"}
+
+
+def test_a_file_of_something_else_is_told_soon(path):
+    """Each line of a CSV file is wrong: the first ones are told."""
+    error = problems(path, "a;b;c\n" * 5000)
+    assert len(error.issues) == 20
 
 
 @pytest.mark.parametrize(
@@ -228,7 +264,7 @@ def test_a_misspelt_word_hides_nothing_else(path, text, lines):
             "line 3, column 'for': stands below [columns], and is part of",
         ),
         (
-            '[constants]\nsex = "MALE"\nfor = "events"\n[columns]\nid = "customId"\n',
+            '[constants]\naction = "a.b"\nfor = "events"\n[columns]\nid = "client.customId"\n',
             "line 3: for stands below [constants]",
         ),
         ('[columns]\nid = "customId"\n', 'needs for = above all tables, such as for = "profiles"'),

@@ -612,3 +612,63 @@ def test_letters_of_whole_orders_have_no_mark(tmp_path):
         client.bulk.create_transactions(read_csv(io.StringIO(text_of(lines)), mapping()), dead_letter=letters)
     (letter,) = read_dead_letter(letters)
     assert "part_of_order" not in letter
+
+
+@pytest.mark.parametrize("fate", ["read badly", "refused"])
+def test_the_first_lines_of_an_order_that_came_apart_are_not_sent_as_the_order(fate, tmp_path):
+    """Their letter is written before the key comes again: it is a part all the same, until it is whole."""
+    letters, by = tmp_path / "letters.jsonl", mapping()
+    owner = '"client":{"customId":"anna"},'
+    wrong, right = {"read badly": ('"one"', '"1"'), "refused": ('"orderId"', f'{owner}"orderId"')}[fate]
+    first = {"read badly": (*LINES[0][:3], "one", *LINES[0][4:]), "refused": (*LINES[0][:6], "")}[fate]
+    text = text_of([first, LINES[2], LINES[1], ("3", *LINES[3][1:]), LINES[3]])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(text), by), dead_letter=letters)
+        assert (report.read, report.accepted) == (5, 2)
+        letters.write_text(letters.read_text().replace(wrong, right))
+        found = list(read_dead_letter(letters))
+        assert [letter.get("part_of_order") for letter in found] == [True] * 3
+        assert len({letter["order_digest"] for letter in found}) == 1
+        assert found[0]["row_holds"] == ("cells" if fate == "read badly" else "fields")
+        report = client.bulk.replay(letters, mapping=by, dead_letter=letters)
+        assert (report.accepted, report.rejected_count()) == (0, 3)
+        assert all("with sort=True" in rejection.reason for rejection in report.rejected)
+        assert letters.read_text().count('"part_of_order":true') == 3
+        whole, *_ = letters.read_text().replace('"part_of_order":true,', "").splitlines(keepends=True)
+        letters.write_text(whole)
+        assert client.bulk.replay(letters, mapping=by).accepted == 1
+        client.bulk.create_transactions(read_csv(io.StringIO(text), by, sort=True), dead_letter=letters)
+        assert "order_digest" not in letters.read_text()
+
+
+@pytest.mark.parametrize("way", ["completed", "named", "in its order"])
+def test_a_line_with_too_few_cells_is_completed_in_its_letter(way, tmp_path):
+    """Its cells are a list, and the names of the columns stand beside it; in the letter of an order they may too."""
+    letters, cut = tmp_path / "letters.jsonl", [*map(str, LINES[1][:6])]
+    by = mapping() if way == "in its order" else plain_mapping()
+    text = text_of([LINES[0], LINES[2]]).replace("2,jug", ",".join(cut) + "\n2,jug")
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(text), by), dead_letter=letters)
+        found = list(read_dead_letter(letters))
+        (bad,) = (letter for letter in found if "columns" in letter)
+        assert bad["columns"] == HEADER.strip().split(",")
+        assert bad["row"] == {"cells": cut}
+        report = client.bulk.replay(letters, mapping=by, dead_letter=letters)
+        assert report.accepted == 0
+        reasons = [rejection.reason for rejection in report.rejected]
+        if way == "in its order":
+            above, (_, *others) = found[0], found
+            assert all("remove its mark 'part_of_order'" in reason for reason in reasons)
+            above["row"]["cells"].append([*cut, "anna"])
+            whole = [{**letter, "part_of_order": False} for letter in (above, others[1])]
+            letters.write_text("".join(json.dumps(letter) + "\n" for letter in whole))
+            assert next(brief(letter["row"]) for letter in read_dead_letter(letters, by)) == ("1", ["tea", "cup"], 0.3)
+            assert client.bulk.replay(letters, mapping=by).accepted == 2
+        else:
+            assert "as a list of 7 in the order of columns (there are 6)" in reasons[0]
+            cells = [*cut, "anna"]
+            bad["row"] = {"cells": dict(zip(bad["columns"], cells, strict=True)) if way == "named" else cells}
+            letters.write_text(json.dumps(bad) + "\n")
+            (mended,) = read_dead_letter(letters, by)
+            assert brief(mended["row"])[:2] == ("1", ["cup"])
+            assert client.bulk.replay(letters, mapping=by).accepted == 1

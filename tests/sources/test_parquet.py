@@ -63,6 +63,40 @@ def test_paths_folders_and_patterns(folder, pattern, expected, kind):
     assert "".join(ids(source)) == expected
 
 
+def test_what_is_no_parquet_file_in_a_folder_is_passed_over(folder):
+    """By its name and its content, with a note; a damaged file, and one that is named, are refused."""
+    path = folder / "day=2024-06-01"
+    names = ["README.md", "day=2024-06-01/a.parquet.crc", "day=2024-06-01/data.csv", "manifest"]
+    for name in names:
+        (folder / name).write_text("a;b\n" * 9)
+    (folder / "empty").write_bytes(b"")
+    (path / "a.parquet").rename(path / "part-00000")  # as Hive names its files
+    source = read_parquet(folder, MAPPING)
+    assert "".join(ids(source)) == "2134"
+    told = {note for note in source.notes if "is no Parquet file, and is not read" in note}
+    assert {note.split()[0] for note in told} == {*names, "empty"}
+    for given in (folder / "README.md", folder / "*", [path, folder / "manifest"]):
+        with pytest.raises(InvalidRequestError, match="paths: "):
+            read_parquet(given, MAPPING)
+    (path / "c.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InvalidRequestError, match=r"c\.parquet is damaged"):
+        read_parquet(folder, MAPPING)
+    (folder / "text").mkdir()
+    (folder / "text" / "a.csv").write_text("a;b\n" * 9)
+    with pytest.raises(InvalidRequestError, match=r"a\.csv"):
+        read_parquet(folder / "text", MAPPING)
+
+
+def test_an_address_is_a_path_within_a_file_system(folder):
+    """Its store is the one that is given; what stands before the path otherwise is no part of it."""
+    local = fs.LocalFileSystem()
+    assert "".join(ids(read_parquet(f"file://{folder}", MAPPING, filesystem=local))) == "1234"
+    with pytest.raises(
+        InvalidRequestError, match="paths: begin with hdfs://, and with filesystem= a path is one within"
+    ):
+        read_parquet("hdfs://host/lake", MAPPING, filesystem=local)
+
+
 def test_several_paths_keep_their_order(folder):
     """As given; a file that is named twice would be sent twice."""
     second, first = (folder / f"day=2024-06-0{day}" / "a.parquet" for day in (2, 1))

@@ -123,6 +123,29 @@ def test_relations_of_duckdb():
         assert [row["attributes"]["x"] for row in read_arrow(relation, MAPPING)] == list(range(20_000))
 
 
+@pytest.fixture(scope="module")
+def many_rows(tmp_path_factory):
+    path, rows = tmp_path_factory.mktemp("tables") / "rows.parquet", 5_000
+    schema = pa.schema({"id": pa.string(), "x": pa.string()})
+    with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for group in range(80):
+            numbers = range(group * rows, (group + 1) * rows)
+            columns = {"id": [str(n) for n in numbers], "x": [f"{n:0200}" for n in numbers]}
+            writer.write_table(pa.table(columns, schema))
+    return path
+
+
+def test_no_file_is_held_whole(many_rows):
+    """Arrow keeps what one reading has read of a file of Parquet until its end; here it is a part at a time."""
+    before, most = pa.total_allocated_bytes(), 0
+    for count, row in enumerate(read_arrow(parquet.ParquetFile(many_rows), MAPPING)):
+        assert row["customId"] == str(count)
+        if count % 1000 == 0:
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert count == 399_999
+    assert 0 < most < many_rows.stat().st_size / 2
+
+
 class DeltaTable:
     """As the tables of Delta offer themselves."""
 
@@ -148,6 +171,51 @@ def test_tables_of_lakes(path, table):
     for found in (DeltaTable(path), IcebergScan(table)):
         source = read_arrow(found, MAPPING)
         assert list(source) == list(source) == EXPECTED
+
+
+class MappedDelta(DeltaTable):
+    """As a table whose columns have other names in its files: a dataset of those holds nothing else than nulls."""
+
+    def metadata(self):
+        return type("Metadata", (), {"configuration": {"delta.columnMapping.mode": "name"}})
+
+
+class UnreadableDelta(DeltaTable):
+    def to_pyarrow_dataset(self):
+        raise RuntimeError("deletionVectors")
+
+
+UnreadableDelta.__module__ = "deltalake.table"
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [(MappedDelta, "so that all cells would be empty"), (UnreadableDelta, r"no dataset of pyarrow \(RuntimeError\)")],
+)
+def test_a_table_of_delta_whose_dataset_is_not_its_rows_is_refused(kind, problem, path):
+    """Columns with other names in the files, deletion vectors: what reads them is named."""
+    with pytest.raises(InvalidRequestError, match=rf"{problem}.*delta_scan"):
+        read_arrow(kind(path), MAPPING)
+
+
+def test_a_stream_is_not_read_twice(table):
+    """A second reading would find no row, and a dry run before the run would send nothing: it is told."""
+    streams = [table.to_reader(), (batch for batch in table.to_batches())]
+    for stream in streams:
+        source = read_arrow(stream, MAPPING)
+        assert list(source) == EXPECTED
+        with pytest.raises(InvalidRequestError, match="table: is a stream, which was read before"):
+            list(source)
+
+
+def test_a_table_of_delta_itself(tmp_path):
+    """Rows that were deleted are not read."""
+    deltalake = pytest.importorskip("deltalake", reason="deltalake is not installed")
+    rows = pa.table({"id": ["1", "2", "3"], "x": [1, 2, 3]})
+    deltalake.write_deltalake(str(tmp_path / "delta"), rows)
+    found = deltalake.DeltaTable(str(tmp_path / "delta"))
+    found.delete("x < 2")
+    assert [row["customId"] for row in read_arrow(found, MAPPING)] == ["2", "3"]
 
 
 class OldLazyFrame:

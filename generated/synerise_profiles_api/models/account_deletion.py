@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ class AccountDeletion(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "AccountDeletion", "password", "identityProvider")
         return cls(
-            password=pop_required(rest, "AccountDeletion", "password"),
+            password=rest.pop("password"),
             uuid=rest.pop("uuid", UNSET),
             external_token=rest.pop("externalToken", UNSET),
             custom_id=rest.pop("customId", UNSET),
-            identity_provider=pop_required(rest, "AccountDeletion", "identityProvider"),
+            identity_provider=rest.pop("identityProvider"),
             device_id=rest.pop("deviceId", UNSET),
             additional_properties=rest,
         )

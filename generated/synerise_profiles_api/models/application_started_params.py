@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import FreeFormModel, pop_required
+from ..encoding import FreeFormModel, copy_with
 
 __all__ = ["ApplicationStartedParams"]
 
@@ -29,13 +29,11 @@ class ApplicationStartedParams(FreeFormModel):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ApplicationStartedParams", "applicationName", "version")
         return cls(
-            application_name=pop_required(rest, "ApplicationStartedParams", "applicationName"),
-            version=pop_required(rest, "ApplicationStartedParams", "version"),
-            additional_properties=rest,
+            application_name=rest.pop("applicationName"), version=rest.pop("version"), additional_properties=rest
         )
 
     def _fields(self) -> dict[str, Any]:

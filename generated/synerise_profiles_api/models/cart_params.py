@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import FreeFormModel, pop_model, pop_required
+from ..encoding import FreeFormModel, copy_with, pop_model
 from ..types import UNSET, Unset
 from .money import Money
 
@@ -68,11 +68,11 @@ class CartParams(FreeFormModel):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "CartParams", "sku", "finalUnitPrice", "quantity")
         return cls(
-            sku=pop_required(rest, "CartParams", "sku"),
+            sku=rest.pop("sku"),
             name=rest.pop("name", UNSET),
             category=rest.pop("category", UNSET),
             categories=rest.pop("categories", UNSET),
@@ -80,10 +80,10 @@ class CartParams(FreeFormModel):
             source=rest.pop("source", UNSET),
             regular_unit_price=pop_model(rest.pop("regularUnitPrice", UNSET), Money.from_dict),
             discounted_unit_price=pop_model(rest.pop("discountedUnitPrice", UNSET), Money.from_dict),
-            final_unit_price=pop_model(pop_required(rest, "CartParams", "finalUnitPrice"), Money.from_dict),
+            final_unit_price=pop_model(rest.pop("finalUnitPrice"), Money.from_dict),
             item_url_address=rest.pop("ItemUrlAddress", UNSET),
             producer=rest.pop("producer", UNSET),
-            quantity=pop_required(rest, "CartParams", "quantity"),
+            quantity=rest.pop("quantity"),
             additional_properties=rest,
         )
 

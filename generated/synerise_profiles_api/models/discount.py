@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 
 __all__ = ["Discount"]
 
@@ -30,14 +30,10 @@ class Discount(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(
-            amount=pop_required(rest, "Discount", "amount"),
-            currency=pop_required(rest, "Discount", "currency"),
-            additional_properties=rest,
-        )
+        rest = copy_with(data, "Discount", "amount", "currency")
+        return cls(amount=rest.pop("amount"), currency=rest.pop("currency"), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 __all__ = ["EmailChangeRequest"]
@@ -46,14 +46,14 @@ class EmailChangeRequest(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "EmailChangeRequest", "email", "uuid")
         return cls(
-            email=pop_required(rest, "EmailChangeRequest", "email"),
+            email=rest.pop("email"),
             external_token=rest.pop("externalToken", UNSET),
             password=rest.pop("password", UNSET),
-            uuid=pop_required(rest, "EmailChangeRequest", "uuid"),
+            uuid=rest.pop("uuid"),
             device_id=rest.pop("deviceId", UNSET),
             custom_id=rest.pop("customId", UNSET),
             additional_properties=rest,

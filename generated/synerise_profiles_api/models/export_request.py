@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -58,19 +58,19 @@ class ExportRequest(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ExportRequest", "name", "fields", "agreementFilter", "segmentationHash", "excludedIds")
         return cls(
-            name=pop_required(rest, "ExportRequest", "name"),
-            fields=pop_required(rest, "ExportRequest", "fields"),
-            agreement_filter=pop_required(rest, "ExportRequest", "agreementFilter"),
-            segmentation_hash=pop_required(rest, "ExportRequest", "segmentationHash"),
+            name=rest.pop("name"),
+            fields=rest.pop("fields"),
+            agreement_filter=rest.pop("agreementFilter"),
+            segmentation_hash=rest.pop("segmentationHash"),
             tags=rest.pop("tags", UNSET),
             expressions=rest.pop("expressions", UNSET),
             aggregates=rest.pop("aggregates", UNSET),
             segmentations=rest.pop("segmentations", UNSET),
-            excluded_ids=pop_required(rest, "ExportRequest", "excludedIds"),
+            excluded_ids=rest.pop("excludedIds"),
             additional_properties=rest,
         )
 

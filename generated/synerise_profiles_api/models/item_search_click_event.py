@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_required
+from ..encoding import Model, copy_with, pop_model
 from ..types import UNSET, Unset
 from .client_identifier import ClientIdentifier
 from .item_search_click_params import ItemSearchClickParams
@@ -51,15 +51,15 @@ class ItemSearchClickEvent(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ItemSearchClickEvent", "label", "client", "params")
         return cls(
-            label=pop_required(rest, "ItemSearchClickEvent", "label"),
-            client=pop_model(pop_required(rest, "ItemSearchClickEvent", "client"), ClientIdentifier.from_dict),
+            label=rest.pop("label"),
+            client=pop_model(rest.pop("client"), ClientIdentifier.from_dict),
             time=rest.pop("time", UNSET),
             event_salt=rest.pop("eventSalt", UNSET),
-            params=pop_model(pop_required(rest, "ItemSearchClickEvent", "params"), ItemSearchClickParams.from_dict),
+            params=pop_model(rest.pop("params"), ItemSearchClickParams.from_dict),
             additional_properties=rest,
         )
 

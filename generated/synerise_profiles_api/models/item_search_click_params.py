@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import FreeFormModel, pop_required
+from ..encoding import FreeFormModel, copy_with
 
 if TYPE_CHECKING:
     from .search_type import SearchType
@@ -41,14 +41,14 @@ class ItemSearchClickParams(FreeFormModel):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ItemSearchClickParams", "item", "correlationId", "position", "searchType")
         return cls(
-            item=pop_required(rest, "ItemSearchClickParams", "item"),
-            correlation_id=pop_required(rest, "ItemSearchClickParams", "correlationId"),
-            position=pop_required(rest, "ItemSearchClickParams", "position"),
-            search_type=pop_required(rest, "ItemSearchClickParams", "searchType"),
+            item=rest.pop("item"),
+            correlation_id=rest.pop("correlationId"),
+            position=rest.pop("position"),
+            search_type=rest.pop("searchType"),
             additional_properties=rest,
         )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ class LinkedDevice(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "LinkedDevice", "deviceId", "registrationId", "type")
         return cls(
-            device_id=pop_required(rest, "LinkedDevice", "deviceId"),
-            registration_id=pop_required(rest, "LinkedDevice", "registrationId"),
-            type_=pop_required(rest, "LinkedDevice", "type"),
+            device_id=rest.pop("deviceId"),
+            registration_id=rest.pop("registrationId"),
+            type_=rest.pop("type"),
             bluetooth_address=rest.pop("bluetoothAddress", UNSET),
             mac_address=rest.pop("macAddress", UNSET),
             manufacturer=rest.pop("manufacturer", UNSET),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 
 if TYPE_CHECKING:
     from .clean_up_type import CleanUpType
@@ -33,14 +33,10 @@ class MobilePushCleanUp(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(
-            type_=pop_required(rest, "MobilePushCleanUp", "type"),
-            updated=pop_required(rest, "MobilePushCleanUp", "updated"),
-            additional_properties=rest,
-        )
+        rest = copy_with(data, "MobilePushCleanUp", "type", "updated")
+        return cls(type_=rest.pop("type"), updated=rest.pop("updated"), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

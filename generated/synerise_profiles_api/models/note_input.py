@@ -30,7 +30,7 @@ class NoteInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
         rest = dict(data)
         return cls(subject=rest.pop("subject", UNSET), body=rest.pop("body", UNSET), additional_properties=rest)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 
 __all__ = ["PasswordResetConfirmation"]
 
@@ -29,14 +29,10 @@ class PasswordResetConfirmation(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(
-            password=pop_required(rest, "PasswordResetConfirmation", "password"),
-            token=pop_required(rest, "PasswordResetConfirmation", "token"),
-            additional_properties=rest,
-        )
+        rest = copy_with(data, "PasswordResetConfirmation", "password", "token")
+        return cls(password=rest.pop("password"), token=rest.pop("token"), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

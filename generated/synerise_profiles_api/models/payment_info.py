@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import FreeFormModel, pop_required
+from ..encoding import FreeFormModel, copy_with
 
 __all__ = ["PaymentInfo"]
 
@@ -27,10 +27,10 @@ class PaymentInfo(FreeFormModel):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(method=pop_required(rest, "PaymentInfo", "method"), additional_properties=rest)
+        rest = copy_with(data, "PaymentInfo", "method")
+        return cls(method=rest.pop("method"), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

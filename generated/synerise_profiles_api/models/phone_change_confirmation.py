@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 __all__ = ["PhoneChangeConfirmation"]
@@ -39,12 +39,12 @@ class PhoneChangeConfirmation(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "PhoneChangeConfirmation", "phone", "confirmationCode")
         return cls(
-            phone=pop_required(rest, "PhoneChangeConfirmation", "phone"),
-            confirmation_code=pop_required(rest, "PhoneChangeConfirmation", "confirmationCode"),
+            phone=rest.pop("phone"),
+            confirmation_code=rest.pop("confirmationCode"),
             device_id=rest.pop("deviceId", UNSET),
             sms_agreement=rest.pop("smsAgreement", UNSET),
             additional_properties=rest,

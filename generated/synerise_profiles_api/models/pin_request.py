@@ -32,7 +32,7 @@ class PinRequest(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
         rest = dict(data)
         return cls(

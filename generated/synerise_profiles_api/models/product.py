@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import FreeFormModel, pop_model, pop_required
+from ..encoding import FreeFormModel, copy_with, pop_model
 from ..types import UNSET, Unset
 from .money import Money
 
@@ -65,19 +65,19 @@ class Product(FreeFormModel):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "Product", "finalUnitPrice", "name", "sku", "quantity")
         return cls(
-            final_unit_price=pop_model(pop_required(rest, "Product", "finalUnitPrice"), Money.from_dict),
-            name=pop_required(rest, "Product", "name"),
-            sku=pop_required(rest, "Product", "sku"),
+            final_unit_price=pop_model(rest.pop("finalUnitPrice"), Money.from_dict),
+            name=rest.pop("name"),
+            sku=rest.pop("sku"),
             categories=rest.pop("categories", UNSET),
             image=rest.pop("image", UNSET),
             url=rest.pop("url", UNSET),
             net_unit_price=pop_model(rest.pop("netUnitPrice", UNSET), Money.from_dict),
             tax=rest.pop("tax", UNSET),
-            quantity=pop_required(rest, "Product", "quantity"),
+            quantity=rest.pop("quantity"),
             regular_price=pop_model(rest.pop("regularPrice", UNSET), Money.from_dict),
             discount_price=pop_model(rest.pop("discountPrice", UNSET), Money.from_dict),
             discount_percent=rest.pop("discountPercent", UNSET),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_required
+from ..encoding import Model, copy_with, pop_model
 from ..types import UNSET, Unset
 from .client_identifier import ClientIdentifier
 from .product_view_params import ProductViewParams
@@ -51,12 +51,12 @@ class ProductViewEvent(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ProductViewEvent", "label", "client")
         return cls(
-            label=pop_required(rest, "ProductViewEvent", "label"),
-            client=pop_model(pop_required(rest, "ProductViewEvent", "client"), ClientIdentifier.from_dict),
+            label=rest.pop("label"),
+            client=pop_model(rest.pop("client"), ClientIdentifier.from_dict),
             time=rest.pop("time", UNSET),
             event_salt=rest.pop("eventSalt", UNSET),
             params=pop_model(rest.pop("params", UNSET), ProductViewParams.from_dict),

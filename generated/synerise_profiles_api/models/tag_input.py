@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 __all__ = ["TagInput"]
@@ -30,12 +30,10 @@ class TagInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(
-            name=pop_required(rest, "TagInput", "name"), color=rest.pop("color", UNSET), additional_properties=rest
-        )
+        rest = copy_with(data, "TagInput", "name")
+        return cls(name=rest.pop("name"), color=rest.pop("color", UNSET), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_models, pop_required
+from ..encoding import Model, copy_with, pop_model, pop_models
 from ..types import UNSET, Unset
 from .client_identifier import ClientIdentifier
 from .discount import Discount
@@ -76,20 +76,22 @@ class Transaction(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(
+            data, "Transaction", "client", "orderId", "paymentInfo", "products", "revenue", "value", "source"
+        )
         return cls(
-            client=pop_model(pop_required(rest, "Transaction", "client"), ClientIdentifier.from_dict),
+            client=pop_model(rest.pop("client"), ClientIdentifier.from_dict),
             discount_amount=pop_model(rest.pop("discountAmount", UNSET), Discount.from_dict),
             metadata=pop_model(rest.pop("metadata", UNSET), TransactionMetadata.from_dict),
-            order_id=pop_required(rest, "Transaction", "orderId"),
-            payment_info=pop_model(pop_required(rest, "Transaction", "paymentInfo"), PaymentInfo.from_dict),
-            products=pop_models(pop_required(rest, "Transaction", "products"), Product.from_dict),
+            order_id=rest.pop("orderId"),
+            payment_info=pop_model(rest.pop("paymentInfo"), PaymentInfo.from_dict),
+            products=pop_models(rest.pop("products"), Product.from_dict),
             recorded_at=rest.pop("recordedAt", UNSET),
-            revenue=pop_model(pop_required(rest, "Transaction", "revenue"), Money.from_dict),
-            value=pop_model(pop_required(rest, "Transaction", "value"), Money.from_dict),
-            source=pop_required(rest, "Transaction", "source"),
+            revenue=pop_model(rest.pop("revenue"), Money.from_dict),
+            value=pop_model(rest.pop("value"), Money.from_dict),
+            source=rest.pop("source"),
             event_salt=rest.pop("eventSalt", UNSET),
             additional_properties=rest,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ class WebPushCleanUp(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "WebPushCleanUp", "type", "updated")
         return cls(
-            type_=pop_required(rest, "WebPushCleanUp", "type"),
-            updated=pop_required(rest, "WebPushCleanUp", "updated"),
+            type_=rest.pop("type"),
+            updated=rest.pop("updated"),
             version=rest.pop("version", UNSET),
             additional_properties=rest,
         )

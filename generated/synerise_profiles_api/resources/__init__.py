@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..names import HintsNames
+from ..names import HintsNames, methods_of_parts
 from ..types import Request, Response
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class Resources(HintsNames):
     def send(self, request: Request[T], /) -> Response[T]:
         """Send a request and return the whole answer."""
         raise NotImplementedError
+
+    if not TYPE_CHECKING:
+
+        def _meant_elsewhere(self, name: str, known: Collection[str]) -> list[str]:
+            parts = [part for part in known if isinstance(getattr(type(self), part), cached_property)]
+            return methods_of_parts(self, name, parts)
 
     @cached_property
     def transactions(self) -> Transactions:
@@ -103,6 +109,12 @@ class AsyncResources(HintsNames):
     def send(self, request: Request[T], /) -> Coroutine[Any, Any, Response[T]]:
         """Send a request and return the whole answer."""
         raise NotImplementedError
+
+    if not TYPE_CHECKING:
+
+        def _meant_elsewhere(self, name: str, known: Collection[str]) -> list[str]:
+            parts = [part for part in known if isinstance(getattr(type(self), part), cached_property)]
+            return methods_of_parts(self, name, parts)
 
     @cached_property
     def transactions(self) -> AsyncTransactions:

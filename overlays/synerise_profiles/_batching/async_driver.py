@@ -20,7 +20,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
 from .machine import DONE, Call, Machine, Read, Signal, Task, Wait
-from .send_result import SendResult, result_of_exception, send_result_of
+from .send_result import SendResult, result_of_exception, result_of_unbuilt, send_result_of
 
 __all__ = ["drive"]
 
@@ -65,6 +65,10 @@ async def drive(
                 source.close()
     except BaseExceptionGroup as struck:  # a signal's handler raised within a task
         failure = failure or _first_of(struck)
+        machine.fail(failure)
+    except BaseException as error:  # one that raised before anything ran, among others
+        machine.fail(error)
+        raise
     finally:
         await _finish(machine)
     failure = failure or machine.failure
@@ -279,8 +283,8 @@ class _TaskPool(Generic[T]):
     async def _result_of(self, task: T) -> tuple[SendResult, BaseException | None]:
         try:
             request = task.request()
-        except Exception as error:  # noqa: BLE001 - the machine knows what it means
-            return send_result_of(error), None
+        except BaseException as error:  # noqa: BLE001 - likewise
+            return result_of_unbuilt(error)
         try:
             return send_result_of(await self._send(request)), None
         except anyio.get_cancelled_exc_class():

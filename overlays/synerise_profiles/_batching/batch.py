@@ -207,6 +207,8 @@ class Trail:
 class SubBatch:
     """Rows of a chunk that go in one request, by their positions; `attempts` counts how often it was sent.
 
+    At `failed_logins` of these it was not, as the login failed that it needed.
+
     `is_half` says that the server broke at the sub-batch that these are half of, and `is_probe` that its row was
     accepted, and is sent once more to see whether the server is up. `was_parked` says of a lone row that it broke alone
     before, `is_busy` that the server was too busy for it last, and `others_pass` that it took others after that.
@@ -221,6 +223,7 @@ class SubBatch:
     is_busy: bool = False
     others_pass: bool = False
     attempts: int = 0
+    failed_logins: int = 0
     started_at: float = 0.0
     maybe_applied: bool = False
     problem: str = ""
@@ -229,6 +232,11 @@ class SubBatch:
     broken_after: int | None = None
     broke_again: bool = False
     trail: Trail | None = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it was sent before the last time."""
+        return self.attempts - self.failed_logins > 1
 
     @property
     def fails_alone(self) -> bool:

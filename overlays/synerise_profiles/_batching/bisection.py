@@ -83,11 +83,6 @@ class ChunkState:
         return cls(chunk, budget, [SubBatch(range(len(chunk.indexes)), is_whole=True)])
 
     @property
-    def in_flight(self) -> bool:
-        """Whether a request of it is in flight."""
-        return self.sent is not None
-
-    @property
     def is_waiting(self) -> bool:
         """Whether all that is left of it is parked."""
         return bool(self.parked) and not self.pending and self.sent is None

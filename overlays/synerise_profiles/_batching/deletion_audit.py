@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -46,7 +46,8 @@ def audit_target(path: object) -> Path:
                 first, second = file.readline(), file.readline()
         except OSError as error:
             raise refused("audit", f"cannot be read: {error.strerror}") from None
-        is_cut = not _is_entry(first) and _ENTRY_PREFIX.startswith(first.rstrip(b"\n")[: len(_ENTRY_PREFIX)])
+        is_whole = _is_entry(first) or first.endswith(b"}\n")
+        is_cut = not is_whole and _ENTRY_PREFIX.startswith(first.rstrip(b"\n")[: len(_ENTRY_PREFIX)])
         is_alone = is_cut and not second and first.strip() != b"{"  # any JSON begins with a brace
         if first and not _is_entry(second if is_cut and second else first) and not is_alone:
             raise refused("audit", "exists and is no audit of deletions; give the name of another file")
@@ -99,10 +100,8 @@ class DeletionAudit:
         self._file.sync()
         self._synced_at = time.monotonic()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file, which unlocks it."""
         self._file.close()
 
     def _write(self, index: int, values: Line) -> None:

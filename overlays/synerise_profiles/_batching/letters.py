@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +23,6 @@ import attrs
 import orjson
 
 from synerise_profiles._core.files import refused, target_of
-from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
@@ -45,7 +43,6 @@ __all__ = [
     "letter_target",
     "load_letter",
     "problem_of",
-    "read_letters",
     "scan_letters",
 ]
 
@@ -57,8 +54,9 @@ LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 _TELLING_START: Final = b'{"version":'
 """What other JSON hardly begins with, let alone ends with."""
 _PART_OF_ORDER: Final = (
-    "is a part of an order, and would replace the whole one: give transform=, a function that returns all lines of the "
-    "order, or import the mended file again with sort=True"
+    "is a part of an order, and would replace the whole one: put all lines of the order into one letter, remove its "
+    "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines "
+    "of the order, or import the mended file again with sort=True"
 )
 
 
@@ -80,6 +78,8 @@ class LetterRow:
 
     `mapping` is the digest of the mapping that could not read its cells, where they say so themselves; `decimals` are
     the columns whose cells were decimals, and stand as text. With `part_of_order` they are not all lines of an order.
+    `order_digest` stands for the key of an order whose lines may come apart; `columns` are the names of cells that
+    stand in a list.
     """
 
     json: bytes
@@ -88,6 +88,12 @@ class LetterRow:
     mapping: str | None = None
     decimals: tuple[str, ...] = ()
     part_of_order: bool = False
+    order_digest: str | None = None
+    columns: tuple[str, ...] = ()
+
+    def of_order(self, digest: str | None) -> LetterRow:
+        """Return the row with what stands for its order."""
+        return attrs.evolve(self, order_digest=digest)
 
 
 def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
@@ -100,6 +106,8 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
         "decimals": row.decimals or None,
         "problems": problems,
         "part_of_order": row.part_of_order or None,
+        "order_digest": row.order_digest,
+        "columns": row.columns or None,
         **record,
     }
     data |= {name: value for name, value in more.items() if value is not None}
@@ -126,14 +134,31 @@ def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None)
 
 
 def cells_of(letter: Mapping[str, Any], row: object) -> object:
-    """Return the cells that a row of this letter holds, as their source gave them; None where it holds none."""
+    """Return the cells that a row of this letter holds, as their source gave them; None where it holds none.
+
+    A list of cells that has one for each column, such as it was mended, gets their names.
+    """
     if not is_object(row) or row.keys() != {CELLS_NAME}:
         return None
     cells: object = row[CELLS_NAME]
+    if is_list(cells):
+        return _named(cells, letter.get("columns"))
     decimals: object = letter.get("decimals")
     if not is_object(cells) or not is_list(decimals):
         return cells
     return {name: _decimal(cell) if name in decimals else cell for name, cell in cells.items()}
+
+
+def _named(cells: list[Any], columns: object) -> object:
+    """Name the cells of a line, or of those lines of an order that are lists, by its other ones."""
+    lines = [line for line in cells if is_object(line)]
+    if lines:
+        names = list(lines[0])
+        fits = [is_list(line) and len(line) == len(names) for line in cells]
+        return [dict(zip(names, line, strict=True)) if fit else line for line, fit in zip(cells, fits, strict=True)]
+    if is_list(columns) and len(columns) == len(cells) and not any(isinstance(cell, list | dict) for cell in cells):
+        return dict(zip(columns, cells, strict=True))
+    return cells
 
 
 def problem_of(letter: Mapping[str, Any]) -> str | None:
@@ -210,22 +235,11 @@ class LetterLine:
     letter: dict[str, Any] | None = attrs.field(repr=False)
 
 
-def read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the letters of a file of dead letters.
-
-    A line that a crash cut off is left out, with a word in the log. Raises InvalidRequestError for any other line that
-    is no dead letter of this version, and OSError where there is no such file.
-    """
-    with Path(path).open("rb") as file:
-        for line in scan_letters(file):
-            if line.letter is None:
-                LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
-            else:
-                yield line.letter
-
-
 def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
-    """Yield the lines of an open file of dead letters that are not blank; raises as `read_letters` does."""
+    """Yield the lines of an open file of dead letters that are not blank.
+
+    Raises InvalidRequestError for one that is no dead letter of this version.
+    """
     offset = 0
     for number, content in enumerate(file, 1):
         if content.strip():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import UserString
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -46,9 +46,10 @@ class UnreadableRow:
     `field` is the field that it failed for, by the publisher's path, or empty; `reason` says what is wrong, without the
     value. `row` is what could be read of it, for the dead-letter file alone; `reference` is what its rejection is known
     by, and `mapping` the digest of the mapping that `row` holds the cells of. With `part_of_order` these are not all
-    lines of an order: its letter is not sent as it is. `fields` are the fields of the row itself that could be read,
-    by which a delta sync knows whose row it is. A generator between a source and a run has to pass it on as it
-    is; one that builds rows can make its own.
+    lines of an order: its letter is not sent as it is. `order_digest` stands for the key of an order whose lines may
+    come apart; `columns` are the names of the cells, where `row` is a list of them that has too few or too many.
+    `fields` are the fields of the row itself that could be read, by which a delta sync knows whose row it is. A
+    generator between a source and a run has to pass it on as it is; one that builds rows can make its own.
     """
 
     field: str
@@ -58,13 +59,17 @@ class UnreadableRow:
     mapping: str | None = attrs.field(default=None, repr=False)
     part_of_order: bool = attrs.field(default=False, repr=False)
     fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    order_digest: str | None = attrs.field(default=None, repr=False)
+    columns: Sequence[str] = attrs.field(default=(), repr=False)
 
 
 def letter_of(row: Any) -> LetterRow:
     """Write a row of an input for its dead letter; of one that could not be read what could be."""
     if not isinstance(row, UnreadableRow):
         return letter_row(row)
-    return attrs.evolve(letter_row(row.row, "cells", row.mapping), part_of_order=row.part_of_order)
+    content = letter_row(row.row, "cells", row.mapping)
+    is_part, digest, columns = row.part_of_order, row.order_digest, tuple(row.columns)
+    return attrs.evolve(content, part_of_order=is_part, order_digest=digest, columns=columns)
 
 
 @runtime_checkable
@@ -75,6 +80,8 @@ class RowSource(Protocol):
     what `locate` counts, such as "line"; `mapping_digest`, the digest of the mapping by which rows are read; and
     `notes`, which counts by their text what it passed over, for those of the report. None stands for none of them.
     `rows_are_fixed` says that each row is an object of its own, so that none is looked at twice.
+    `order_digest` is None or a function of an index: it returns what stands for the order of that row, where lines of
+    the order may come further down.
     A method `settle(indexes, refused)`
     learns the fate of rows in the thread or task of the run: those whose positions in `indexes` are in `refused`,
     by their stage, and the others as accepted. A method

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
+from synerise_profiles._validation.basic_rules import EMPTY_TEXT
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -98,7 +99,7 @@ class RowSalter:
             if self._default_time is not None:
                 item, is_untimed = append_fields(item, self._default_time), False
         elif not time:
-            raise RefusedError(self._time_field, "is empty; leave it out, and it is set")
+            raise RefusedError(self._time_field, EMPTY_TEXT)
         else:
             moment = moment_of(time)
         salt, is_given = fields.get(self._salt_field, UNSET), True
@@ -109,7 +110,7 @@ class RowSalter:
                 salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
             item = append_fields(item, self._salt_name + orjson.dumps(salt))
         elif not salt:
-            raise RefusedError(self._salt_field, "is empty; leave it out, and it is made")
+            raise RefusedError(self._salt_field, EMPTY_TEXT)
         key = self._key(fields, salt, moment) if is_given else None
         return SaltedRow(item, is_untimed, salt, moment, key)
 

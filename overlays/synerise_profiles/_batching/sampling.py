@@ -26,16 +26,24 @@ class Sample:
 
     It draws how many rows to skip until the next one that is kept, so that a row that is skipped costs next to nothing.
     Where a later row names the profile of one that is kept, it takes its place, since it is applied last. In a run
-    whose order is not kept nobody knows that, and the profile is not compared.
+    whose order is not kept nobody knows that, and the profile is not compared. With `keeps_first` a later row changes
+    nothing.
     """
 
     def __init__(
-        self, size: int, identifiers: Sequence[str], random: Callable[[], float], *, is_ordered: bool = True
+        self,
+        size: int,
+        identifiers: Sequence[str],
+        random: Callable[[], float],
+        *,
+        is_ordered: bool = True,
+        keeps_first: bool = False,
     ) -> None:
         self.size = size
         self._capacity = size * _OVERSAMPLING_FACTOR
         self._random = random
         self._is_ordered = is_ordered
+        self._keeps_first = keeps_first
         self._reservoir: list[SampledRow] = []
         self._names: list[list[tuple[str, Any]]] = []
         """What names the profile of each row that is kept, in any row so far."""
@@ -55,6 +63,8 @@ class Sample:
         for number, row in enumerate(rows):
             names = [(name, value) for name in self._places if _is_identifier(value := row.get(name))]
             known = {self._places[name][value] for name, value in names if value in self._places[name]}
+            if known and self._keeps_first:
+                continue
             if known:
                 self._meet(min(known), max(known), names, latest, number)
             elif number in picked:

@@ -14,6 +14,7 @@ import attrs
 from synerise_profiles._core.attempts import callers_error
 from synerise_profiles._core.confirmation import holds_refusals
 from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.tokens import LOGIN
 from synerise_profiles.errors import (
     APIConnectionError,
     APIStatusError,
@@ -24,12 +25,12 @@ from synerise_profiles.errors import (
     request_id_in,
 )
 from synerise_profiles_api.errors import SyneriseError
-from synerise_profiles_api.types import Request, Response
+from synerise_profiles_api.types import Operation, Request, Response
 
 from .attribution import not_found_body
 from .batch import SubBatch
 
-__all__ = ["SendResult", "as_not_found", "result_of_exception", "send_result_of"]
+__all__ = ["SendResult", "as_not_found", "result_of_exception", "result_of_unbuilt", "send_result_of"]
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
@@ -80,7 +81,12 @@ class SendResult:
     @property
     def refuses_rows(self) -> bool:
         """Whether rows were refused as a whole."""
-        return self.status in _ROW_REFUSAL_STATUSES
+        return self.status in _ROW_REFUSAL_STATUSES and not self.is_of_login
+
+    @property
+    def is_of_login(self) -> bool:
+        """Whether the login failed that the request needs, so that no row was sent."""
+        return getattr(self.error, "operation", None) == LOGIN.name
 
     @property
     def is_final(self) -> bool:
@@ -97,6 +103,8 @@ class SendResult:
     @property
     def may_be_about_a_row(self) -> bool:
         """Whether one row may be why it failed: the server, or a gateway before it, broke at the request."""
+        if self.is_of_login:
+            return False
         if self.status is not None:
             return self.status >= 500 and self.status not in _BUSY_STATUSES
         return (
@@ -108,15 +116,25 @@ class SendResult:
     @property
     def is_busy(self) -> bool:
         """Whether the server says that it is too busy, or does not know the operation; a row may be why even so."""
-        return self.status in _BUSY_STATUSES
+        return self.status in _BUSY_STATUSES and not self.is_of_login
 
     def may_be_about(self, sub_batch: SubBatch) -> bool:
         """Whether a row of this sub-batch may be why it failed: also if the server is too busy for it alone."""
         return self.may_be_about_a_row or (self.is_busy and sub_batch.fails_alone)
 
+    def operation_of(self, sent: Operation) -> Operation:
+        """Return what the result is of: the operation that was to be sent, or the login that it needed."""
+        return LOGIN if self.is_of_login else sent
+
     @property
     def description(self) -> str:
-        """What happened in a few words, without anything of what was sent."""
+        """What happened in a few words, without anything of what was sent; of a login it says so."""
+        is_told = isinstance(self.error, AuthenticationError)  # by its notes
+        return f"the login: {self.problem}" if self.is_of_login and not is_told else self.problem
+
+    @property
+    def problem(self) -> str:
+        """What happened in a few words, as part of a sentence about the operation it is of."""
         if isinstance(self.error, UnconfirmedResponseError):
             return f"status {self.status}, but {self.error.problem}"
         if isinstance(self.error, AuthenticationError | PermissionDeniedError):
@@ -140,7 +158,11 @@ def send_result_of(result: Response[Any] | Exception) -> SendResult:
         failure = AttemptFailure()
         return SendResult(status=result.status_code, content=content, failure=failure, headers=result.headers)
     if isinstance(result, APIStatusError):
-        failure = AttemptFailure(status_code=result.status_code, retry_after=result.retry_after)
+        failure = AttemptFailure(
+            status_code=result.status_code,
+            retry_after=result.retry_after,
+            maybe_received=result.operation != LOGIN.name,
+        )
         content = _without_bom(result.content)
         return SendResult(status=result.status_code, content=content, failure=failure, error=result)
     if isinstance(result, UnconfirmedResponseError):
@@ -164,6 +186,13 @@ def result_of_exception(request: Request[Any], error: BaseException) -> tuple[Se
     if isinstance(error, SyneriseError):
         return send_result_of(error), None
     return SendResult(failure=AttemptFailure()), error
+
+
+def result_of_unbuilt(error: BaseException) -> tuple[SendResult, BaseException | None]:
+    """Make the result of a request that could not be built, and return what of it is not about the request."""
+    if isinstance(error, SyneriseError):
+        return send_result_of(error), None
+    return SendResult(failure=AttemptFailure(maybe_received=False)), error
 
 
 def _without_bom(content: bytes) -> bytes:

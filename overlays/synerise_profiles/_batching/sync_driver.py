@@ -20,7 +20,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
 from .machine import DONE, Call, Machine, Read, Signal, Task, Wait
-from .send_result import SendResult, result_of_exception, send_result_of
+from .send_result import SendResult, result_of_exception, result_of_unbuilt, send_result_of
 
 __all__ = ["drive"]
 
@@ -286,8 +286,8 @@ class _ThreadPool(Generic[T]):
     def _result_of(self, task: T) -> tuple[SendResult, BaseException | None]:
         try:
             request = task.request()
-        except Exception as error:  # noqa: BLE001 - the machine knows what it means
-            return send_result_of(error), None
+        except BaseException as error:  # noqa: BLE001 - likewise
+            return result_of_unbuilt(error)
         try:
             return send_result_of(self._send(request)), None
         except BaseException as error:  # noqa: BLE001 - the caller's is raised in the end; the machine knows the others

@@ -38,6 +38,7 @@ __all__ = [
     "optional_function",
     "positive_seconds",
     "refuse_argument",
+    "refuse_coroutine_function",
     "refuse_unchecked",
     "refuse_without",
     "seconds",
@@ -231,6 +232,13 @@ def no_coroutine_function(*, error: MakeError = invalid_request) -> SettingValid
 def is_coroutine_function(value: object) -> bool:
     """Whether what a function returns has to be awaited; so has that of an object which is called as one."""
     return any(map(inspect.iscoroutinefunction, (value, getattr(type(value), "__call__", None))))  # noqa: B004
+
+
+def refuse_coroutine_function(method: str, name: str, function: object) -> None:
+    """Raise InvalidRequestError where the sync client would have to await a function."""
+    if function is not None and is_coroutine_function(function):
+        words = "is a coroutine function; only AsyncSynerise can await it"
+        raise InvalidRequestError(words, operation=method, field=name)
 
 
 def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:

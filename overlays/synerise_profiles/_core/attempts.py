@@ -63,10 +63,11 @@ class TransportFailure:
 class RequestAttempts(Generic[T]):
     """One call with all its attempts: the state between them, and the decision after each.
 
-    A refused token is renewed once a call, and the attempt that it cost is no retry.
+    A refused token is renewed once a call, and the attempt that it cost is no retry. The deadline counts from `began`,
+    a moment of the monotonic clock; without it from now.
     """
 
-    def __init__(self, options: Options, timing: Timing, request: Request[T]) -> None:
+    def __init__(self, options: Options, timing: Timing, request: Request[T], began: float | None = None) -> None:
         self.options = options
         self.timing = timing
         self.request = request
@@ -78,13 +79,13 @@ class RequestAttempts(Generic[T]):
         self._maybe_applied = False
         self._response: RawResponse | None = None
         self._problem: str | None = None
-        self._call_started = self._attempt_started = timing.monotonic()
+        self.call_started = self._attempt_started = timing.monotonic() if began is None else began
 
     def start_attempt(self) -> Mapping[str, float | None]:
         """Begin an attempt: return the seconds that each of its steps may take."""
         self._attempt_started = self.timing.monotonic()
         policy = self.options.retry
-        seconds_left = policy.deadline - (self._attempt_started - self._call_started)
+        seconds_left = policy.deadline - (self._attempt_started - self.call_started)
         if seconds_left <= 0:
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
@@ -186,7 +187,7 @@ class RequestAttempts(Generic[T]):
             failure,
             repeatable=self.request.repeatable,
             attempt=self.attempts - self._token_renewals,
-            elapsed=self.timing.monotonic() - self._call_started,
+            elapsed=self.timing.monotonic() - self.call_started,
             random=self.timing.random,
         )
         if decision.delay is None:
@@ -245,11 +246,12 @@ class RequestAttempts(Generic[T]):
     def _log_retry(self, failure: AttemptFailure, outcome: int | str) -> None:
         operation, status = self.request.operation, failure.status_code
         # A login stands before all else that waits for the host; of other calls no connection alone proves it away.
+        request_id = request_id_of(self.options.headers)
         if is_away(status) if operation is LOGIN else status is None and not failure.maybe_received:
-            sent_at = self._attempt_started
-            self._outage().log_retry(operation, status, str(outcome), self.delay, self.attempts, sent_at)
+            told = (operation, status, str(outcome), self.delay, self.attempts, self._attempt_started)
+            self._outage().log_retry(*told, request_id=request_id)
         else:
-            log_retry(operation, outcome, self.delay, self.attempts)
+            log_retry(operation, outcome, self.delay, self.attempts, request_id)
 
     def _outage(self) -> Outage:
         return Outage(self.timing.monotonic, self.options.outage)

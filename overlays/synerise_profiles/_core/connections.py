@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 
-from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.types import Request, Response
 
 from . import tokens
@@ -52,11 +52,6 @@ class ConnectionSettings:
         if given.workspace_guid is not None:
             return tokens.basic_token(given.workspace_guid, given.api_key)
         return None
-
-    def login_request(self) -> tuple[Request[str], Options]:
-        """Return the login request, and the options to send it with: no hook sees it, since it carries the API key."""
-        quiet = attrs.evolve(self.options, on_request=None, on_response=None)
-        return tokens.login_request(self.credentials.api_key), quiet
 
     def read_token(self, response: Response[str]) -> tokens.Token:
         """Make a token of the response to the login."""
@@ -114,15 +109,17 @@ class ConnectionManager:
         self._open(operation)
         "localhost".encode("idna")
 
-    def warm_up(self) -> None:
+    def warm_up(self, options: Options) -> None:
         """Do what the first request waits for besides its answer: load, and log in. What fails is the request's to say.
 
         A request that its pace has let go must not wait for these: all that wait would leave at once afterwards.
         """
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(SyneriseError):  # not what a signal's handler raises
+            from .login_limits import LoginLimits  # noqa: PLC0415 - loaded with the transport
+
             auth = self._open("warm_up").auth
             if auth is not None:
-                auth.token()
+                auth.token(LoginLimits(options, self.timing.monotonic()))
 
     def close(self) -> None:
         """Close the connections, once what depends on them has ended."""
@@ -156,7 +153,7 @@ class ConnectionManager:
             return self._transport
 
     def _make_auth(self, transport: Transport) -> Auth:
-        from . import auth  # noqa: PLC0415 - loaded with the transport
+        from . import auth, login_limits  # noqa: PLC0415 - loaded with the transport
 
         settings = self._settings
         fixed = settings.fixed_token()
@@ -164,10 +161,12 @@ class ConnectionManager:
             return auth.FixedAuth(fixed)
         if callable(settings.credentials.token):
             return auth.CallableAuth(settings.credentials.token)
-        login, options = settings.login_request()
-        return auth.LoginAuth(
-            settings.token_cache, settings.timing.monotonic, lambda: settings.read_token(transport.send(login, options))
-        )
+        login = tokens.login_request(settings.credentials.api_key)
+
+        def log_in(call: login_limits.LoginCaller) -> tokens.Token:
+            return settings.read_token(transport.send(login, login_limits.login_options(call), call.call_started))
+
+        return auth.LoginAuth(settings.token_cache, settings.timing.monotonic, log_in)
 
 
 class AsyncConnectionManager:
@@ -196,14 +195,16 @@ class AsyncConnectionManager:
 
         return AsyncServerClock(lambda request: self.send(request, self._settings.options), self.timing, _current_loop)
 
-    async def warm_up(self) -> None:
+    async def warm_up(self, options: Options) -> None:
         """As `ConnectionManager.warm_up`, in the running event loop."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(SyneriseError):  # not what a signal's handler raises
+            from .login_limits import LoginLimits  # noqa: PLC0415 - loaded with the transport
+
             loop = _current_loop()
             transport = self._transports.get(loop)
             auth = (self._open(loop, "warm_up") if transport is None else transport).auth
             if auth is not None:
-                await auth.token()
+                await auth.token(LoginLimits(options, self.timing.monotonic()))
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and of those that have ended."""
@@ -246,7 +247,7 @@ class AsyncConnectionManager:
                     pool.abandon()
 
     def _make_auth(self, transport: AsyncTransport) -> AsyncAuth:
-        from . import auth  # noqa: PLC0415 - loaded with the transport
+        from . import auth, login_limits  # noqa: PLC0415 - loaded with the transport
 
         settings = self._settings
         fixed = settings.fixed_token()
@@ -254,10 +255,10 @@ class AsyncConnectionManager:
             return auth.AsyncFixedAuth(fixed)
         if callable(settings.credentials.token):
             return auth.AsyncCallableAuth(settings.credentials.token)
-        login, options = settings.login_request()
+        login = tokens.login_request(settings.credentials.api_key)
 
-        async def log_in() -> tokens.Token:
-            return settings.read_token(await transport.send(login, options))
+        async def log_in(call: login_limits.LoginCaller) -> tokens.Token:
+            return settings.read_token(await transport.send(login, login_limits.login_options(call), call.call_started))
 
         return auth.AsyncLoginAuth(settings.token_cache, settings.timing.monotonic, log_in)
 
@@ -266,14 +267,14 @@ def warm_up(client: ClientProtocol, per_second: float | None) -> None:
     """Prepare a client for requests that keep a pace, so that the first ones keep it too; without one do nothing."""
     connections = getattr(client, "_connections", None)
     if per_second is not None and isinstance(connections, ConnectionManager):
-        connections.warm_up()
+        connections.warm_up(client.options)
 
 
 async def warm_up_async(client: AsyncClientProtocol, per_second: float | None) -> None:
     """As `warm_up`, for an async client."""
     connections = getattr(client, "_connections", None)
     if per_second is not None and isinstance(connections, AsyncConnectionManager):
-        await connections.warm_up()
+        await connections.warm_up(client.options)
 
 
 def _current_loop() -> object:

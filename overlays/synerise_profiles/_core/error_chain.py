@@ -48,8 +48,7 @@ def hold_report(error: BaseException, name: str, report: object, note: str = "")
     """Let an exception hold a report by a name, and add a line to its text."""
     vars(error)[name] = _ReportHolder(report)
     if note:
-        with suppress(Exception):  # a frozen exception takes no note
-            error.add_note(note)
+        _add_note(error, note)
 
 
 def held_report(error: BaseException, name: str) -> object:
@@ -60,8 +59,17 @@ def held_report(error: BaseException, name: str) -> object:
 
 def attach_report(error: BaseException, report: CountedReport) -> None:
     """Let `bulk.report_of` find the report of the run that this exception ended, and add its counts to its text."""
-    words = "The run is complete" if report.complete else "The run ended early"
-    hold_report(error, BULK_REPORT, report, f"{words}: {report.counts()}" if report.read else "")
+    if held_report(error, BULK_REPORT) is report:
+        return
+    hold_report(error, BULK_REPORT, report)
+    if report.read:
+        words = "The run is complete" if report.complete else "The run ended early"
+        _add_note(error, f"{words}: {report.counts()}")
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    with suppress(Exception):  # a frozen exception takes no note
+        error.add_note(note)
 
 
 def related_errors(error: BaseException) -> Iterator[BaseException]:

@@ -40,13 +40,20 @@ def log_attempt(operation: Operation, outcome: int | str, seconds: float, attemp
         outcome,
         seconds * 1000,
         attempt,
-        "" if request_id is None else f", request id {request_id}",
+        _id_text(request_id),
     )
 
 
-def log_retry(operation: Operation, outcome: int | str, delay: float, attempt: int) -> None:
-    """Log that a failed attempt is followed by another one."""
-    LOGGER.warning("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
+def log_retry(
+    operation: Operation, outcome: int | str, delay: float, attempt: int, request_id: str | None = None
+) -> None:
+    """Log that a failed attempt is followed by another one; `request_id` is the caller's own."""
+    shown = _id_text(request_id)
+    LOGGER.warning("%s: %s; attempt %d follows in %.2f s%s", operation.name, outcome, attempt + 1, delay, shown)
+
+
+def _id_text(request_id: str | None) -> str:
+    return "" if request_id is None else f", request id {request_id}"
 
 
 def log_uncertain_merge(operation: Operation, group: int) -> None:
@@ -81,19 +88,30 @@ class Outage:
         return self._state.is_on
 
     def log_retry(
-        self, operation: Operation, status: int | None, outcome: str, delay: float, attempt: int, sent_at: float
+        self,
+        operation: Operation,
+        status: int | None,
+        outcome: str,
+        delay: float,
+        attempt: int,
+        sent_at: float,
+        *,
+        was_told: bool = False,
+        request_id: str | None = None,
     ) -> None:
         """Log that a failed request is followed by another one; `status` is None where no answer came.
 
         A request that was sent before the server answered again, and fails after that, begins no other outage.
+        `was_told` says that it failed in the same way before, and that nothing but a change of the key ends it.
         """
-        if not is_away(status):
-            log_retry(operation, outcome, delay, attempt)
-            return
-        if self._state.begin(sent_at, self._clock):
-            LOGGER.warning("%s: %s; it is tried again, the next time in %.2f s", operation.name, outcome, delay)
+        shown = _id_text(request_id)
+        if not is_away(status) and not was_told:
+            log_retry(operation, outcome, delay, attempt, request_id)
+        elif is_away(status) and self._state.begin(sent_at, self._clock):
+            text = "%s: %s; it is tried again, the next time in %.2f s%s"
+            LOGGER.warning(text, operation.name, outcome, delay, shown)
         else:
-            LOGGER.debug("%s: %s; attempt %d follows in %.2f s", operation.name, outcome, attempt + 1, delay)
+            LOGGER.debug("%s: %s; attempt %d follows in %.2f s%s", operation.name, outcome, attempt + 1, delay, shown)
 
     def end(self, operation: Operation) -> None:
         """Log that the host answers again."""

@@ -146,21 +146,26 @@ class Transport:
             httpx_transport.exchange if isinstance(httpx_transport, LeasingTransport) else self._exchange_by_httpx
         )
 
-    def send(self, request: Request[T], options: Options) -> Response[T]:
-        """Send until there is a success, and return it; raise the typed error of a final failure."""
-        if not is_traced():
-            return self._send(request, options, None)
-        with OperationSpan(request, options.base_url) as span:
-            return self._send(request, options, span)
+    def send(self, request: Request[T], options: Options, began: float | None = None) -> Response[T]:
+        """Send until there is a success, and return it; raise the typed error of a final failure.
 
-    def _send(self, request: Request[T], options: Options, span: OperationSpan | None) -> Response[T]:
+        The deadline counts from `began`, a moment of the monotonic clock; without it from now.
+        """
+        if not is_traced():
+            return self._send(request, options, began, None)
+        with OperationSpan(request, options.base_url) as span:
+            return self._send(request, options, began, span)
+
+    def _send(
+        self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
+    ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed(self._exchange)
         auth = self.auth if request.operation.authenticated else None
-        call = RequestAttempts(options, self._timing, request)
+        call = RequestAttempts(options, self._timing, request, began)
         token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):
-                token = auth.token()
+                token = auth.token(call)
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
@@ -186,7 +191,7 @@ class Transport:
                 continue
             if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 with call.before_sending(signs=True):
-                    token = auth.renew(token)
+                    token = auth.renew(token, call)
                 if token is not None:
                     continue
             raise call.final_error()
@@ -215,21 +220,26 @@ class AsyncTransport:
             httpx_transport.exchange if isinstance(httpx_transport, AsyncLeasingTransport) else self._exchange_by_httpx
         )
 
-    async def send(self, request: Request[T], options: Options) -> Response[T]:
-        """Send until there is a success, and return it; raise the typed error of a final failure."""
-        if not is_traced():
-            return await self._send(request, options, None)
-        with OperationSpan(request, options.base_url) as span:
-            return await self._send(request, options, span)
+    async def send(self, request: Request[T], options: Options, began: float | None = None) -> Response[T]:
+        """Send until there is a success, and return it; raise the typed error of a final failure.
 
-    async def _send(self, request: Request[T], options: Options, span: OperationSpan | None) -> Response[T]:
+        The deadline counts from `began`, a moment of the monotonic clock; without it from now.
+        """
+        if not is_traced():
+            return await self._send(request, options, began, None)
+        with OperationSpan(request, options.base_url) as span:
+            return await self._send(request, options, began, span)
+
+    async def _send(
+        self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
+    ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed_async(self._exchange)
         auth = self.auth if request.operation.authenticated else None
-        call = RequestAttempts(options, self._timing, request)
+        call = RequestAttempts(options, self._timing, request, began)
         token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):
-                token = await auth.token()
+                token = await auth.token(call)
         while True:
             timeouts = call.start_attempt()
             deadline = time.monotonic() + call.seconds_left
@@ -255,7 +265,7 @@ class AsyncTransport:
                 continue
             if next_action is NextAction.RENEW_TOKEN and auth is not None and token is not None:
                 with call.before_sending(signs=True):
-                    token = await auth.renew(token)
+                    token = await auth.renew(token, call)
                 if token is not None:
                     continue
             raise call.final_error()

@@ -22,7 +22,6 @@ from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = [
-    "GZIP_MAGIC",
     "MAX_LINE_CHARS",
     "STANDARD_INPUT",
     "DamagedFileError",
@@ -40,7 +39,9 @@ PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
 _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
-GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_SUFFIX: Final = ".gz"
+_CUT_TEXT: Final = "the gzip file{} is cut off: its end is missing; fetch it again"
 _MIN_HEAD: Final = 512
 """So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
 _ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -179,9 +180,11 @@ def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
     """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
     read = _part_reader(file)
     first = read()
-    if isinstance(first, bytes) and len(first) < len(GZIP_MAGIC):
+    if isinstance(first, bytes) and len(first) < len(_GZIP_MAGIC):
         first += cast("bytes", read())
-    if isinstance(first, str) or not first.startswith(GZIP_MAGIC):
+        if name.lower().endswith(_GZIP_SUFFIX) and _GZIP_MAGIC.startswith(first):
+            raise DamagedFileError(_CUT_TEXT.format(f" {name}"), field="file")
+    if isinstance(first, str) or not first.startswith(_GZIP_MAGIC):
         parts = iter((first,))
         return lambda: next(parts, None) or read()
     packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
@@ -191,7 +194,7 @@ def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
         try:
             return packed.read(_BLOCK_BYTES)
         except EOFError:
-            problem = f"the gzip file{place} is cut off: its end is missing; fetch it again"
+            problem = _CUT_TEXT.format(place)
         except (gzip.BadGzipFile, zlib.error):
             problem = f"the gzip file{place} is damaged, or has something else behind its end; fetch it again"
         raise DamagedFileError(problem, field="file")
@@ -215,8 +218,17 @@ def _part_reader(file: IO[Any]) -> Callable[[], bytes | str]:
 
 def peek(file: io.BufferedReader) -> bytes:
     """Return some of the first bytes of a file, unpacked; they are still there to be read."""
-    first = file.peek()
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, 64) if first.startswith(GZIP_MAGIC) else first
+    return unpacked_head(file.peek(), 64)
+
+
+def unpacked_head(first: bytes, most: int) -> bytes:
+    """Return the first bytes of a file unpacked, at most so many, where they are of gzip."""
+    if not first.startswith(_GZIP_MAGIC):
+        return first
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, most)
+    except zlib.error:
+        raise DamagedFileError("the gzip file is damaged; fetch it again", field="file") from None
 
 
 class TextBlocks:

@@ -7,8 +7,10 @@ the server, or to the strict checks.
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
@@ -29,7 +31,7 @@ from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_
 from .schema import Schema, body_schema
 from .unknown_names import ALLOW_UNKNOWN, NamesRule, PropertyNames, UnknownNames
 
-__all__ = ["basic_rule", "check_body_of", "identifier_rules"]
+__all__ = ["EMPTY_TEXT", "basic_rule", "check_body_of", "identifier_rules"]
 
 _IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
 _WORDS_FOR_NOTHING: Final = frozenset(
@@ -42,6 +44,10 @@ _WORDS_FOR_NOTHING: Final = frozenset(
         "",
     )
 )
+_KEY_FIELDS: Final = frozenset(("time", "recordedAt", "eventSalt"))
+"""What, with the profile and the action, tells one event from another."""
+_NO_NUMBERS: Final = frozenset((str, datetime.datetime))
+EMPTY_TEXT: Final = "is empty; leave it out"
 _is_space: Callable[[str], bool] = str.isspace
 
 
@@ -53,6 +59,8 @@ def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), 
     for name, inner in fields.items():
         if inner.required_choices:
             rules[name] = basic_rule(inner, note, allow_unknown, f"{path}{name}.")
+        elif name in _KEY_FIELDS:
+            rules[name] = _KeyRule()
         elif (typed := named.get(name)) is not None:
             rules[name] = _IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)
         else:
@@ -95,6 +103,24 @@ class _ItemNamesRule:
         self._list_rule.check_block([value for value, _ in lists], [position for _, position in lists], suspects)
         suspects.update(position for value, position in zip(values, positions, strict=True) if isinstance(value, tuple))
         return False
+
+
+class _KeyRule:
+    """A salt or a time that is not empty, which would be none; a null is judged elsewhere."""
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value."""
+        written = value if isinstance(value, str) else as_written(value)
+        is_empty = isinstance(written, str | int | float | decimal.Decimal | list | tuple | Mapping) and not written
+        return ("", EMPTY_TEXT) if is_empty else None
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear all that is not empty."""
+        types = set(map(type, values))
+        if types != {str} or "" in values:
+            pairs = zip(values, positions, strict=True)
+            suspects.update(position for value, position in pairs if self.check(value) is not None)
+        return types <= _NO_NUMBERS
 
 
 class _IdentifierRule:

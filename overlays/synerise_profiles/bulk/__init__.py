@@ -7,9 +7,9 @@ from synerise_profiles._batching.row_source import RowSource, UnreadableRow
 from synerise_profiles._batching.verification_result import DeletionVerification, Missing, Remaining, Verification
 
 from .client import AsyncBulk, Bulk
-from .dead_letter import read_dead_letter
 from .dry_runs import dry_run
 from .journal_protocol import JournalError, JournalMismatchError
+from .letter_reader import read_dead_letter
 from .progress_bar import progress_bar
 from .replay import OperationCounts, ReplayReport
 from .report import (

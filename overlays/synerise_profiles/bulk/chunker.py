@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -75,6 +75,8 @@ class Chunker:
         self._open_since: float | None = None
         self._open_chunks: dict[IdentifierGroup, OpenChunk] = {}
         self._full_chunks: deque[Chunk] = deque()
+        self.handed_out: deque[Chunk] = deque()
+        """The chunks that were returned last; who has one takes it out, so that an interruption loses none."""
         self._chunk_count = 0
         self._rule = row_rule(batch_operation, options.checks, note, options.allow_unknown)
         self._checks_nulls = options.checks != "off"
@@ -106,6 +108,7 @@ class Chunker:
             self._put_block(block)
             if self.is_halted:
                 break
+        self.handed_out = deque(islice(self._full_chunks, 1))
         return self._full_chunks.popleft() if self._full_chunks else None
 
     def flush_due(self, now: float) -> list[Chunk]:
@@ -167,9 +170,9 @@ class Chunker:
         return sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
 
     def _take_chunks(self) -> list[Chunk]:
-        chunks = list(self._full_chunks)
-        self._full_chunks.clear()
-        return chunks
+        self.handed_out = self._full_chunks
+        self._full_chunks = deque()
+        return list(self.handed_out)
 
     def _open_chunk(self, group: IdentifierGroup) -> OpenChunk:
         found = self._open_chunks.get(group)
@@ -177,14 +180,8 @@ class Chunker:
             operation, window = self.batch_operation, self._options.order_window
             guard = OrderGuard(window, operation.max_items, operation.max_bytes) if window else None
             with_references = self._options.reference is not None
-            found = OpenChunk(
-                operation,
-                guard,
-                self._sample,
-                self._take_full,
-                self.preparer.repeats,
-                with_references=with_references,
-            )
+            repeats = self.preparer.repeats
+            found = OpenChunk(operation, guard, self._sample, self._take_full, repeats, with_references=with_references)
             self._open_chunks[group] = found
         return found
 
@@ -345,6 +342,6 @@ class Chunker:
             reference, field, reason = row.reference, row.field, row.reason
         elif self._options.reference is not None:
             reference = self._options.reference(row)
-        content = letter_of(row)
+        goes_on = self._refuse(index, reference, letter_of(row), field, reason)
         self.rows_read += 1
-        self.is_halted = not self._refuse(index, reference, content, field, reason)
+        self.is_halted = not goes_on

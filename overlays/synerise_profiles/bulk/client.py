@@ -14,10 +14,10 @@ from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.deprecations import warn_deprecated
 
-from .finish import RunEnd, finishing, finishing_async
+from .finish import awaited, raised_as_itself
 from .replay_client import AsyncReplayMethods, ReplayMethods
 from .report import Report
-from .run import open_run, reported, start_verification
+from .run import BulkRun, end_by
 from .settings import (
     DELETIONS,
     EVENTS,
@@ -144,26 +144,36 @@ class Bulk(ReplayMethods):
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         check_call(method, rows, options, is_async=False)
-        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        client_options = client.options
-        if batch_operation.operation.deprecated:
-            warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-        # The engine decides about retries, for all its requests together.
-        once = client.with_options(max_retries=0, deprecations="ignore")
-        with (
-            nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
-            feature_span(method, run_end) if is_traced() else nullcontext(),
-        ):
-            with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
-                run_end.report = engine.report
+        client, timing = self._client, self._timing
+        run: BulkRun | None = None
+        try:
+            client_options = client.options
+            if batch_operation.operation.deprecated:
+                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+            # The engine decides about retries, for all its requests together.
+            once = client.with_options(max_retries=0, deprecations="ignore")
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+            with feature_span(method, run) if is_traced() else nullcontext():
+                engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
                 drive(engine, rows, once.send, timing)
-            verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
-            if verifier is not None:
-                with reported(engine.report):
+                run.close()
+                verifier = None if engine.sample is None else run.start_verification()
+                if verifier is not None:
                     drive(verifier, (), client.send, timing)
-                verifier.add_result(engine.report)
-        return engine.report
+                    verifier.add_result(run.report)
+            run.call_on_finish()
+        except BaseException as error:
+            try:
+                end_by(run, batch_operation, error)
+            except BaseException as interruption:
+                end_by(run, batch_operation, interruption)
+                raise
+            if run is not None:
+                with raised_as_itself(run.report, error):
+                    run.call_on_finish()
+            raise
+        return run.report
 
 
 class AsyncBulk(AsyncReplayMethods):
@@ -247,21 +257,33 @@ class AsyncBulk(AsyncReplayMethods):
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         check_call(method, rows, options, is_async=True)
-        client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        client_options = client.options
-        if batch_operation.operation.deprecated:
-            warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-        # The engine decides about retries, for all its requests together.
-        once = client.with_options(max_retries=0, deprecations="ignore")
-        async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
-            with feature_span(method, run_end) if is_traced() else nullcontext():
-                with open_run(batch_operation, rows, options, client_options, timing, journal_header) as engine:
-                    run_end.report = engine.report
-                    await warm_up_async(client, engine.settings.requests_per_second)
-                    await drive(engine, rows, once.send, timing)
-                verifier = None if engine.sample is None else start_verification(engine, batch_operation, timing)
+        client, timing = self._client, self._timing
+        run: BulkRun | None = None
+        try:
+            client_options = client.options
+            if batch_operation.operation.deprecated:
+                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
+            # The engine decides about retries, for all its requests together.
+            once = client.with_options(max_retries=0, deprecations="ignore")
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+            with feature_span(method, run) if is_traced() else nullcontext():
+                engine = run.open()
+                await warm_up_async(client, engine.settings.requests_per_second)
+                await drive(engine, rows, once.send, timing)
+                run.close()
+                verifier = None if engine.sample is None else run.start_verification()
                 if verifier is not None:
-                    with reported(engine.report):
-                        await drive(verifier, (), client.send, timing)
-                    verifier.add_result(engine.report)
-        return engine.report
+                    await drive(verifier, (), client.send, timing)
+                    verifier.add_result(run.report)
+            await awaited(run.call_on_finish())
+        except BaseException as error:
+            try:
+                end_by(run, batch_operation, error)
+            except BaseException as interruption:
+                end_by(run, batch_operation, interruption)
+                raise
+            if run is not None:
+                with raised_as_itself(run.report, error):
+                    await awaited(run.call_on_finish())
+            raise
+        return run.report

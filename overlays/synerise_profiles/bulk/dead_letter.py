@@ -7,6 +7,8 @@ the row as it was given, so that rows can be mended and sent again. Without one 
 rows and is removed with the store. In the list, and in a dead-letter file of up to 8 MB that is replaced, they stand in
 the order of the rows once the run has ended; else in that of the responses. What cannot be written, as the disk is
 full, stays in memory: no rejection is lost. The file has what there was room for, and replaces none if that is nothing.
+A rejection is counted and kept whole or not at all, whatever cuts in: an interpreter calls the handler of a signal at
+calls alone, so what belongs together is stored without one in between, and what is left to do is done by the next call.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 import orjson
@@ -27,13 +29,9 @@ import orjson
 from synerise_profiles._batching.letters import (
     LetterHead,
     LetterRow,
-    cells_of,
     letter_line,
     letter_row,
-    problem_of,
-    read_letters,
 )
-from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import (
     AppendFile,
     FileId,
@@ -43,13 +41,11 @@ from synerise_profiles._core.files import (
     lines_between,
     named_scratch_file,
 )
-from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.names import checks_names
 
-__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters", "read_dead_letter"]
+__all__ = ["DeadLetterMode", "LetterFile", "RejectionStore", "open_letters"]
 
-T = TypeVar("T", bound=attrs.AttrsInstance)
 DeadLetterMode: TypeAlias = Literal["replace", "append"]
+T = TypeVar("T", bound=attrs.AttrsInstance)
 _MAX_MEMORY_ITEMS: Final = 1000
 _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
@@ -82,38 +78,46 @@ class LetterFile:
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
         self._places: array[int] = array("Q")
-        self._lines: list[bytes] = []
-        self._buffered_bytes = 0
+        self._end = 0 if isinstance(file, AppendFile) else file.size
+        self.waiting_lines: list[bytes] = []
+        """Lines that were added and are not in the file yet, of `waiting_bytes` together."""
+        self.waiting_bytes = 0
 
-    def add(self, record: Mapping[str, Any], row: LetterRow) -> None:
-        """Add the line of a record."""
-        line = letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
-        self._lines.append(line)
-        self._buffered_bytes += len(line)
-        if self._buffered_bytes >= _BUFFER_BYTES:
+    def line_of(self, record: Mapping[str, Any], row: LetterRow) -> bytes:
+        """Write the line of a record."""
+        return letter_row(record).json + b"\n" if self.head is None else letter_line(self.head, record, row)
+
+    def flush_if_full(self) -> None:
+        """Write what was added to the file, once it is enough."""
+        if self.waiting_bytes >= _BUFFER_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what was added to the file."""
-        if self._file is None or not self._lines or self.problem is not None or os.getpid() != self._pid:
+        if self._file is None or not self.waiting_lines or self.problem is not None or os.getpid() != self._pid:
             return
-        if self._write(self._file, b"".join(self._lines)):
-            self._lines.clear()
-            self._buffered_bytes = 0
-        else:  # what still fits
-            while self._lines and self._write(self._file, self._lines[0]):
-                del self._lines[0]
+        if not self._write(self._file, len(self.waiting_lines)):  # what still fits
+            while self.waiting_lines and self._write(self._file, 1):
+                pass
 
-    def _write(self, file: WrittenFile, content: bytes) -> bool:
+    def _write(self, file: WrittenFile, count: int) -> bool:
+        """Write the first lines; false if that fails. An interruption leaves them as written once, or as waiting."""
+        content, rest = b"".join(self.waiting_lines[:count]), self.waiting_lines[count:]
         try:
+            if not isinstance(file, AppendFile):  # that one is written by others too
+                file.cut_to(self._end)
             end = file.write(content)
         except OSError as error:
             self.problem = self.problem or error
             return False
-        if self._places and self._places[-1] == end - len(content):
+        start, size = end - len(content), sum(map(len, rest))
+        segment, is_next = array("Q", (start, end)), bool(self._places) and self._places[-1] == start
+        # No call from here on, so that no signal's handler is called between.
+        if is_next:
             self._places[-1] = end
         else:
-            self._places.extend((end - len(content), end))
+            self._places += segment
+        self._end, self.waiting_lines, self.waiting_bytes = end, rest, size
         return True
 
     def carry(self, lines: Iterable[bytes]) -> int:
@@ -124,7 +128,7 @@ class LetterFile:
             if file is None or self.problem is not None:
                 break
             try:
-                file.write(line)
+                self._end = file.write(line)
             except OSError as error:
                 self.problem = error
             count += 1
@@ -137,7 +141,7 @@ class LetterFile:
         """
         self.flush()
         yield from self._written()
-        yield from list(self._lines)
+        yield from list(self.waiting_lines)
 
     def _written(self) -> Iterator[bytes]:
         if not self._places:  # then there may be no file
@@ -167,7 +171,10 @@ class LetterFile:
             yield file.fileno()
 
     def close(self, *, is_kept: bool) -> None:
-        """Write what is left and close the file, or leave the file that was there as it was."""
+        """Write what is left and close the file, or leave the file that was there as it was.
+
+        Where an interruption cut in, a second call does the rest.
+        """
         file = self._file
         if file is None:
             return
@@ -185,16 +192,15 @@ class LetterFile:
         except OSError as error:
             self.problem = self.problem or error
             self.left_in = f"; what was written is in {self.path.name}" if self.path.exists() else ""
-        finally:
-            self._file = None
-            file.close()
+        file.close()
+        self._file = None
 
     def _hold(self, file: WrittenFile) -> None:
         """Keep readable what is taken back: in the part that loses its name, where a system allows it, or in memory."""
         if isinstance(file, PartFile):
             self.keep_open()
         if self._descriptor is None:
-            self._lines = [*self._written(), *self._lines]
+            self.waiting_lines = [*self._written(), *self.waiting_lines]
             self._places = array("Q")
 
     def _sort(self, file: WrittenFile) -> None:
@@ -217,12 +223,13 @@ class LetterFile:
 
 
 class RejectionStore(Generic[T]):
-    """Keeps any number of records in bounded memory: in a list, and in a file once they are many.
+    """Keeps records and the lines of them. `letters` is the dead-letter file; None stands for a temporary file.
 
-    `letters` is the dead-letter file; None stands for a temporary file, made when it is needed.
+    `entering` is what is being kept: a record, and its row for the dead-letter file alone.
     """
 
     def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
+        self.entering: tuple[T, LetterRow] | None = None
         self._max_in_memory = max_in_memory
         self._in_memory: list[T] = []
         self._is_all_in_memory = True
@@ -247,16 +254,34 @@ class RejectionStore(Generic[T]):
 
     def add(self, record: T, row: LetterRow) -> None:
         """Keep one record. `row` is its row, for the dead-letter file alone."""
-        if self._is_all_in_memory and len(self._in_memory) < self._max_in_memory:
-            self._in_memory.append(record)
-        else:
-            self._is_all_in_memory = False
-            self._file = self._file or self._open_temporary()
-        if self._file is not None:
-            self._file.add(_data_of(record), row)
+        self.enter()
+        self.entering = record, row
+        self.enter()
+
+    def enter(self) -> None:
+        """Keep what is entering, if anything is, or was when an interruption cut in."""
+        if self.entering is None:
+            return
+        record, row = self.entering
+        if self._is_all_in_memory and len(self._in_memory) >= self._max_in_memory:
+            spilled = self._file or self._open_temporary()
+            self._file, self._is_all_in_memory = spilled, False
+        file = self._file
+        line = b"" if file is None else file.line_of(_data_of(record), row)
+        size = len(line)
+        # No call from here on, so that no signal's handler is called between.
+        if self._is_all_in_memory:
+            self._in_memory += (record,)
+        if file is not None:
+            file.waiting_lines += (line,)
+            file.waiting_bytes += size
+        self.entering = None
+        if file is not None:
+            file.flush_if_full()
 
     def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
         """Yield every record; `parse` makes one from the data of a line of the file."""
+        self.enter()
         if self._is_all_in_memory or self._file is None:
             yield from list(self._in_memory)
             return
@@ -270,6 +295,7 @@ class RejectionStore(Generic[T]):
 
     def close(self, *, is_kept: bool = True) -> None:
         """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
+        self.enter()
         if self._is_all_in_memory:
             self._in_memory.sort(key=lambda record: _data_of(record)["index"])
         if self._file is not None:
@@ -281,64 +307,20 @@ class RejectionStore(Generic[T]):
         file = named_scratch_file("synerise-bulk-")
         weakref.finalize(self, _remove, file.target)
         letters = LetterFile(file)
-        for record in self._in_memory:
-            letters.add(_data_of(record), LetterRow(b""))
+        letters.waiting_lines = [letters.line_of(_data_of(record), LetterRow(b"")) for record in self._in_memory]
+        letters.waiting_bytes = sum(map(len, letters.waiting_lines))
         return letters
 
 
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
     file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
-    return LetterFile(file, head)
-
-
-class CellMapping(Protocol):
-    """A mapping that reads rows of cells by the names of their columns, as `sources.RowMapping` does."""
-
-    @property
-    def operation_names(self) -> frozenset[str]:
-        """The operations that its rows are made for."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """What tells mappings apart."""
-        ...
-
-    def cell_reader(self) -> Callable[[object], dict[str, Any] | UnreadableRow]:
-        """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
-        ...
-
-
-@checks_names
-def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a dead-letter file, or of a queue's spill, as mappings with the fields of a `Rejection`.
-
-    `line["row"]` is the row as it was given; `client.bulk.replay` mends rows and sends each by the method of its
-    `line["operation"]`. `line["row_holds"]` says whether these are the `fields` of the API or the cells of the source,
-    of whose mapping `line["mapping"]` is the digest: the row is `{"cells": ...}` then, which no method sends. With a
-    `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
-    or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
-
-    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
-    an operation that the mapping is not made for.
-    """
-    read = None if mapping is None else mapping.cell_reader()
-    for letter in read_letters(path):
-        if mapping is None or read is None or letter["row_holds"] != "cells":
-            yield letter
-            continue
-        if letter["operation"] not in mapping.operation_names:
-            made = " or ".join(sorted(mapping.operation_names))
-            text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
-            raise InvalidRequestError(text, field="mapping")
-        cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
-        if problem is None:
-            row = read(cells)
-        else:
-            is_part = bool(letter.get("part_of_order"))
-            row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"), part_of_order=is_part)
-        yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
+    try:
+        return LetterFile(file, head)
+    except BaseException:  # an interruption
+        file.take_back(None)
+        file.close()
+        raise
 
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
-from synerise_profiles._core.arguments import one_of
+from synerise_profiles._core.arguments import one_of, refuse_argument
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
+from synerise_profiles_api.names import closest_name
 
 from .chunker import Chunker
 from .finish import RunEnd, finishing
@@ -47,6 +48,9 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     that the method would refuse, and BulkStoppedError where `max_errors` or `max_error_rate` would end the run.
     """
     one_of(*_OPERATIONS).check("for_", for_)
+    for name in options:
+        if name not in attrs.fields_dict(BulkSettings) and closest_name(name, ["for_"]):
+            refuse_argument(dry_run, name)
     method, make = _OPERATIONS[for_]
     check_call(method, rows, options, is_async=False)
     settings = attrs.evolve(BulkSettings(**options), journal=None, dead_letter=None, audit=None, verify_sample=0)
@@ -55,8 +59,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)
     report = Report(operation=batch_operation.operation.name, unit=getattr(rows, "unit", "row"), is_dry=True)
-    locate = rows.locate if isinstance(rows, RowSource) else None
-    recorder = OutcomeRecorder(batch_operation, settings, report, None, locate, getattr(rows, "explain", None))
+    recorder = OutcomeRecorder(batch_operation, settings, report, None, rows if isinstance(rows, RowSource) else None)
     on_finish = settings.on_finish
     with nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end:
         run_end.report = report

@@ -116,13 +116,10 @@ class Engine(Machine[BulkTask]):
     def end(self) -> None:
         """Take note that the input has ended."""
         if not self._recorder.must_end and not self._exhausted:
-            chunks = deque(self._chunker.remaining_chunks())
+            chunks = self._chunker.remaining_chunks()
             self.report.read = self._chunker.rows_read
-            try:
-                while chunks:
-                    self._take_chunk(chunks.popleft())
-            finally:
-                self._awaiting_journal.extend(chunks)
+            for chunk in chunks:
+                self._take_chunk(chunk)
             self._exhausted = True
             self._ready.extend(self._awaiting_journal)
             self._awaiting_journal.clear()
@@ -134,7 +131,7 @@ class Engine(Machine[BulkTask]):
         now = self._timing.monotonic()
         self._outstanding.discard(task)
         self.report.requests += 1
-        self.report.retries += task.sub_batch.attempts > 1
+        self.report.retries += task.sub_batch.attempts > 1 + task.sub_batch.failed_logins
         if isinstance(task, ServerTimeTask):
             self._on_server_time(task, result, now)
             return
@@ -280,9 +277,9 @@ class Engine(Machine[BulkTask]):
             task.assigner.due = now + delay
 
     def _retry_delay(self, task: BulkTask, result: SendResult, now: float) -> float | None:
-        operation, passed = self._batch_operation.operation, self._evidence.last_passed
-        self._retries = self._retries or Retries(operation, self._policy, self._throttle, self._timing, self._outage)
-        return self._retries.delay(task.sub_batch, task.sent_at, result, now, last_passed=passed)
+        shared = self._policy, self._throttle, self._timing, self._outage
+        self._retries = self._retries or Retries(self._batch_operation.operation, self.report, *shared)
+        return self._retries.delay(task, result, now, last_passed=self._evidence.last_passed)
 
     def _take_chunk(self, chunk: Chunk) -> None:
         """Take a full chunk. It is not sent if the journal has it, nor before all of the journal was compared."""
@@ -290,8 +287,10 @@ class Engine(Machine[BulkTask]):
         journal = self._recorder.journal
         if journal is None:
             self._ready.append(chunk)
+            self._chunker.handed_out.popleft()
             return
         self._awaiting_journal.append(chunk)
+        self._chunker.handed_out.popleft()
         if self._recorder.record_resumed(chunk, rows_are_built=self._chunker.preparer.has_built_rows):
             self._awaiting_journal.pop()
             self._recorder.report_progress(len(self._outstanding), self._timing.monotonic() - self._started_at)
@@ -337,11 +336,12 @@ class Engine(Machine[BulkTask]):
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that the source gave and that have no fate yet as unsent."""
         unplaced = self._chunker.take_unplaced(self.unread_rows())
-        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.open_chunks())
-        self._ready, self._awaiting_journal = deque(), []
-        states = {id(chunk): ChunkState.of(chunk, self._budget) for chunk in waiting}
-        states |= {id(state.chunk): state for state in self._states if not state.is_recorded}
-        for state in states.values():
+        waiting = (*self._ready, *self._awaiting_journal, *self._chunker.handed_out, *self._chunker.open_chunks())
+        known = {id(self._recorder.resumed_last), *(id(state.chunk) for state in self._states)}
+        chunks = {id(chunk): chunk for chunk in waiting if id(chunk) not in known}  # some stand there twice
+        self._states += [ChunkState.of(chunk, self._budget) for chunk in chunks.values()]
+        self._ready, self._awaiting_journal, self._chunker.handed_out = deque(), [], deque()
+        for state in (state for state in self._states if not state.is_recorded):
             if state.parked:
                 self._search.give_up(state)
             state.mark_rest_unsent(f"the run ended: {problem}")

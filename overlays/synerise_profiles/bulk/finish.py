@@ -13,7 +13,7 @@ from synerise_profiles._core.error_chain import attach_report
 
 from .report import Report
 
-__all__ = ["RunEnd", "finishing", "finishing_async"]
+__all__ = ["RunEnd", "awaited", "finishing", "finishing_async", "raised_as_itself"]
 
 
 @attrs.define
@@ -33,7 +33,7 @@ def finishing(function: Callable[[Report], object]) -> Generator[RunEnd]:
             yield end
     finally:
         if end.report is not None:
-            with _raised_as_itself(end.report, end.error):
+            with raised_as_itself(end.report, end.error):
                 function(end.report)
 
 
@@ -46,10 +46,8 @@ async def finishing_async(function: Callable[[Report], Any]) -> AsyncGenerator[R
             yield end
     finally:
         if end.report is not None:
-            with _raised_as_itself(end.report, end.error):
-                result = function(end.report)
-                if inspect.isawaitable(result):
-                    await result
+            with raised_as_itself(end.report, end.error):
+                await awaited(function(end.report))
 
 
 @contextmanager
@@ -61,8 +59,14 @@ def _noting_error(end: RunEnd) -> Generator[None]:
         raise
 
 
+async def awaited(result: Any) -> None:
+    """Await what a function returned, if that can be awaited."""
+    if inspect.isawaitable(result):
+        await result
+
+
 @contextmanager
-def _raised_as_itself(report: Report, ended_by: BaseException | None) -> Generator[None]:
+def raised_as_itself(report: Report, ended_by: BaseException | None) -> Generator[None]:
     """Let what the function raises reach the caller, but no Exception in the place of Ctrl-C or a cancellation."""
     try:
         yield

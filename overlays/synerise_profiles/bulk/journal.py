@@ -68,19 +68,19 @@ class Journal:
             )
         except DatabaseFileError as error:
             raise _journal_error(error, self._name) from None
-        self._database = self._file.connection
-        self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
         try:
+            self._database = self._file.connection
+            self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
             self._prepare(header)
             found = self._one("SELECT max(number) FROM chunks")
             sent = self._one("SELECT max(number) FROM sent")
-        except BaseException:
+            self._finished = self._value("finished") is not None
+            self._flushed_at = time.monotonic()
+        except BaseException:  # an interruption too
             self._file.close()
             raise
         self._last_number: int = -1 if found is None or found[0] is None else found[0]
         self._last_sent: int = -1 if sent is None or sent[0] is None else sent[0]
-        self._finished = self._value("finished") is not None
-        self._flushed_at = time.monotonic()
 
     @property
     def last_number(self) -> int:
@@ -174,7 +174,7 @@ class Journal:
                 self._execute("INSERT INTO run VALUES (?, ?)", name, text)
             elif known != text:
                 problem = f"the journal was made by a call with another {name}: {known}; nothing was sent"
-                raise JournalMismatchError(problem)
+                raise JournalMismatchError(f"{problem}. The file is {self._name}")
         self._execute("COMMIT")
 
     def _value(self, name: str) -> str | None:

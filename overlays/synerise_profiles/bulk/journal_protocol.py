@@ -5,14 +5,14 @@ It stands apart from the journal itself, so that sqlite3 is loaded only where th
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
 from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles_api.errors import SyneriseError
 
-__all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol"]
+__all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "mismatch_error"]
 
 
 class JournalError(SyneriseError):
@@ -85,3 +85,18 @@ class JournalProtocol(Protocol):
     def close(self) -> None:
         """Close the file."""
         ...
+
+
+_BUILT_ROWS_TEXT: Final = (
+    " (these events were built: times and salts that are made at run time, such as the time of a builder and the salt "
+    "'unique', are others in each run; give both, or write the rows to a file first)"
+)
+
+
+def mismatch_error(problem: str, path: object, *, rows_are_built: bool) -> JournalMismatchError:
+    """Make the error of a journal of another input; `rows_are_built` says that code built the rows."""
+    return JournalMismatchError(
+        f"the journal belongs to another input: {problem}{_BUILT_ROWS_TEXT if rows_are_built else ''}. Give the input "
+        "that it was made with, or another file as the journal; nothing of this input was sent. The file is "
+        f"{path}"
+    )

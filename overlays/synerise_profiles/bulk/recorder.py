@@ -12,20 +12,21 @@ from contextlib import suppress
 from heapq import heappush, heappushpop
 from typing import Any
 
-from synerise_profiles._batching.attribution import Refusal, Rejection, Stage, hidden_in_refused, masked_identifier
+from synerise_profiles._batching.attribution import Rejection, Stage, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk, SubBatch
 from synerise_profiles._batching.bisection import ChunkState, SubBatchTask
 from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.machine import Call
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_source import UnreadableRow, letter_of
+from synerise_profiles._batching.row_source import RowSource, UnreadableRow, letter_of
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
-from synerise_profiles._core.instruments import count_rows, is_traced
+from synerise_profiles._core.instruments import is_traced
 
-from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol
+from .counting import CountedChunk, RowCounter
+from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
 from .report import Progress, Report
 from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
@@ -48,36 +49,36 @@ class OutcomeRecorder:
         settings: BulkSettings,
         report: Report,
         journal: JournalProtocol | None,
-        locate: Callable[[int], Any] | None = None,
-        explain: Callable[[str, str], str] | None = None,
-        settle: Callable[[Sequence[int], Mapping[int, Stage]], None] | None = None,
+        source: RowSource | None = None,
         *,
         reasons_are_ours: bool = False,
         audit: DeletionAudit | None = None,
     ) -> None:
-        self.report = report
-        self.journal = journal
+        self.report, self.journal, self._audit = report, journal, audit
         self.problem: str | None = None
-        self.limit_problem: str | None = None
-        """The problem, where it is that too many rows were rejected."""
+        self.limit_problem: str | None = None  # the problem, where it is that too many rows were rejected
         self.journal_error: JournalError | None = None
         self.audit_error: OSError | None = None
-        self._audit = audit
         self.failure: BaseException | None = None
         """What the caller's function, or a file, raised first; what is to be written down goes on all the same."""
         self._batch_operation, self._settings = batch_operation, settings
-        self._locate, self._explain = locate, explain
-        self._next_point = FIRST_GAP
+        self._locate = None if source is None else source.locate
+        self._explain = getattr(source, "explain", None)
+        self._settle = None if report.is_dry else getattr(source, "settle", None)
+        self._order_digest = getattr(source, "order_digest", None)
+        self._next_point, self._row_counter = FIRST_GAP, RowCounter()
         report.settings = {name: getattr(settings, name) for name in SHOWN_SETTINGS}
         self._reasons_are_ours = reasons_are_ours
-        self.first_reasons: list[str] = []
-        self._counted: Counter[str] = Counter()
-        """Why the checks refused the first rows, in words of this library, which may be logged."""
-        self._settle = settle
+        self.first_reasons: list[str] = []  # of the checks, in words of this library, which may be logged
+        self.refused_fields: Counter[str] = Counter()  # by the server
         self.settled = None if settings.on_settled is None else SettledRows()
+        self._counted: CountedChunk | None = None
+        self._adding: dict[Stage, tuple[int, int]] = {}
+        """By stage the row whose rejection was added last, and how many there were before it."""
+        self.resumed_last: Chunk | None = None  # the last that an earlier run settled
         # A letter that is appended is there whatever becomes of the run, and so is the fate of an unsent row then.
-        self.keeps_unsent = journal is None and settings.dead_letter is not None
-        self.keeps_unsent = self.keeps_unsent and settings.dead_letter_mode == "append"
+        is_appended = settings.dead_letter is not None and settings.dead_letter_mode == "append"
+        self.keeps_unsent = journal is None and is_appended
         most, rate = settings.max_errors, settings.max_error_rate
         is_free = most is None and rate is None
         self._thresholds = None if is_free else Thresholds(max_errors=most, max_error_rate=rate)
@@ -103,7 +104,7 @@ class OutcomeRecorder:
             reason = self._explain(field, reason)
         if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
             self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
-        self._add_rejection(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
+        self._add_once(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
         if self._audit is not None:
             self.write_audit(self._audit.record_refusal, index, row.json, f"{field}: {reason}" if field else reason)
         if self.settled is not None:
@@ -113,6 +114,7 @@ class OutcomeRecorder:
 
     def record_unread(self, rows: Iterable[tuple[int, Any]], reason: str) -> None:
         """Write down the rows, by their indexes, that a run did not come to, and that all rows have their fate."""
+        self._record_refused()
         for index, row in rows:
             letter, reference, function = letter_of(row), None, self._settings.reference
             if isinstance(row, UnreadableRow):
@@ -120,7 +122,7 @@ class OutcomeRecorder:
                 continue
             with suppress(BaseException):  # the run has ended already, perhaps by this
                 reference = self._located(index) if function is None else function(row)
-            self._add_rejection(letter, index=index, reference=reference, stage="unsent", reason=reason, field=None)
+            self._add_once(letter, index=index, reference=reference, stage="unsent", reason=reason, field=None)
             if self._audit is not None:
                 self.write_audit(self._audit.record_refusal, index, letter.json, reason, "unsent")
             self._tell((index,), {0: "unsent"})
@@ -135,10 +137,13 @@ class OutcomeRecorder:
         """Write down what became of a chunk, unless that was done."""
         if chunk_state.is_recorded:
             return
-        chunk = chunk_state.chunk
+        report, chunk, accepted = self.report, chunk_state.chunk, chunk_state.accepted
+        counted = CountedChunk(chunk, chunk_state.refused)
+        # With the next two lines, as there is no call between: of what is counted the rest is written down at the end.
         chunk_state.is_recorded = True
-        self.report.accepted += chunk_state.accepted
-        self._record_refused(chunk, chunk_state.refused)
+        self._counted = counted
+        report.accepted += accepted
+        self._record_refused()
         if self._settle is not None:
             self._tell(chunk.indexes, {position: item.stage for position, item in chunk_state.refused.items()})
         is_audited = self._audit is None or self.write_audit(self._audit.record, chunk_state)
@@ -186,20 +191,23 @@ class OutcomeRecorder:
                 raise self._mismatch("the input has more rows than the one that was sent")
             return False
         if (entry.first_index, entry.last_index, entry.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
-            cause = _BUILT_ROWS_TEXT if rows_are_built else ""
-            raise self._mismatch(f"rows {entry.first_index} to {entry.last_index} differ{cause}")
-        self.report.resumed += len(chunk)
-        self.report.accepted += entry.accepted
-        self._record_refused(chunk, entry.refused)
-        self._counted["accepted"] += entry.accepted
-        self._counted.update(refusal.stage for refusal in entry.refused.values())
+            raise self._mismatch(
+                f"rows {entry.first_index} to {entry.last_index} differ", rows_are_built=rows_are_built
+            )
+        report, rows, counted = self.report, len(chunk), CountedChunk(chunk, entry.refused)
+        # As in `record`.
+        self._counted, self.resumed_last = counted, chunk
+        report.resumed += rows
+        report.accepted += entry.accepted
+        self._record_refused()
+        self._row_counter.skip(entry)
         if self.settled is not None:
             self.settled.add(chunk.indexes)
         return True
 
-    def _mismatch(self, problem: str) -> JournalMismatchError:
+    def _mismatch(self, problem: str, *, rows_are_built: bool = False) -> JournalMismatchError:
         self.settled = None  # the fates are those of other rows
-        return JournalMismatchError(_MISMATCH_TEXT.format(problem))
+        return mismatch_error(problem, self._settings.journal, rows_are_built=rows_are_built)
 
     def record_on_its_way(self, chunk: Chunk, sub_batch: SubBatch) -> bool:
         """Write down that a deletion is about to be sent; false if that cannot be written, so that it must not be.
@@ -231,7 +239,7 @@ class OutcomeRecorder:
         report = self.report
         report.seconds = seconds
         if is_traced() and not report.is_dry:
-            self._count_rows()
+            self._row_counter.count(report)
         if seconds >= self._next_point:
             settled = report.accepted + report.rejected_count() - report.resumed
             self._next_point = report.timings.add_point(seconds, settled)
@@ -249,13 +257,6 @@ class OutcomeRecorder:
                 self._settings.progress(progress)
             except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
                 self._keep_failure(error)
-
-    def _count_rows(self) -> None:
-        """Count the rows whose fate became known since the last time; those of an earlier run were counted by it."""
-        report, counted = self.report, self._counted
-        for fate, rows in (("accepted", report.accepted), *report.by_stage.items()):
-            count_rows(report.operation, fate, rows - counted[fate])
-            counted[fate] = rows
 
     def _tell(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         if self._settle is not None:
@@ -277,23 +278,32 @@ class OutcomeRecorder:
         except Exception as error:  # noqa: BLE001 - as above
             return self._keep_failure(error)
 
-    def _record_refused(self, chunk: Chunk, refused: dict[int, Refusal]) -> None:
+    def _record_refused(self) -> None:
+        """Write down the refused rows of a chunk that was counted; where that was cut off, a second call goes on."""
+        if self._counted is None:
+            return
+        counted, chunk = self._counted, self._counted.chunk
         for position, sampled_row in chunk.sampled:
-            sampled_row.is_accepted = position not in refused
+            sampled_row.is_accepted = position not in counted.refused
             sampled_row.reference = self._reference_of(chunk, position)
-        for position in sorted(refused):
-            refusal, reference = refused[position], self._reference_of(chunk, position)
-            self._add_rejection(
-                LetterRow(chunk.row_bytes(position)),
-                index=chunk.indexes[position],
-                reference=reference,
-                stage=refusal.stage,
-                reason=refusal.reason,
-                field=refusal.field,
-                group=refusal.group,
-            )
-        if refused:
+        for position in sorted(counted.refused)[counted.recorded :]:
+            refusal, reference = counted.refused[position], self._reference_of(chunk, position)
+            row, index = LetterRow(chunk.row_bytes(position)), chunk.indexes[position]
+            self.refused_fields.update([refusal.field] if refusal.field and refusal.stage == "server" else [])
+            told = {"reason": refusal.reason, "field": refusal.field, "group": refusal.group}
+            self._add_once(row, index=index, reference=reference, stage=refusal.stage, **told)
+            counted.recorded += 1
+        if counted.refused:
             self.report.rejection_store.flush()
+        self._counted = None
+
+    def _add_once(self, row: LetterRow, *, index: int, stage: Stage, **fields: Any) -> None:
+        """Add the rejection of a row, unless an interruption came behind it and all is done again."""
+        counts = self.report.by_stage
+        if any(last == index and before < counts[of] for of, (last, before) in self._adding.items()):
+            return
+        self._adding[stage] = index, counts[stage]
+        self._add_rejection(row, index=index, stage=stage, **fields)
 
     def _write_journal(self, write: Callable[..., bool | None], *values: Any) -> bool | None:
         """Write to the journal; None if that failed: the run ends then, once what is in flight is answered."""
@@ -323,6 +333,8 @@ class OutcomeRecorder:
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
         fields["reason"] += hidden_in_refused(self._batch_operation, row.json, fields["stage"], fields["field"])
         identifier = masked_identifier(self._batch_operation, row.json)
+        if self._order_digest is not None and row.order_digest is None:
+            row = row.of_order(self._order_digest(fields["index"]))
         self.report.add(Rejection(identifier=identifier, **fields), row)
         self.problem = self.problem or self.report.rejection_store.problem
         if self._thresholds is not None and self.problem is None and fields["stage"] != "unsent":
@@ -336,13 +348,3 @@ class OutcomeRecorder:
         report = self.report
         refused = report.rejected_count() - report.by_stage["unsent"]
         return refused, refused + report.accepted
-
-
-_BUILT_ROWS_TEXT = (
-    " (these events were built: times and salts that are made at run time, such as the time of a builder and the salt "
-    "'unique', are others in each run; give both, or write the rows to a file first)"
-)
-_MISMATCH_TEXT = (
-    "the journal belongs to another input: {}. Give the input that it was made with, or another file as the journal; "
-    "nothing of this input was sent"
-)

@@ -23,8 +23,9 @@ from synerise_profiles._core.arguments import taken_by
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import CellMapping, LetterFile, RejectionStore
+from .dead_letter import LetterFile, RejectionStore
 from .engine import Engine
+from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
 from .replay_file import LetterGroup, ReplayFile
 from .replay_rows import LetterRows, Transform, kept_letter, letter_content
@@ -111,13 +112,16 @@ class ReplayRecorder(OutcomeRecorder):
         number: int = fields["index"]
         rows, letter = self._rows, self._rows.letter(number)
         if number in rows.kept:
-            reason = rows.kept.pop(number)
+            reason = rows.kept[number]
             stage = self._replay.keep(self.report, rows.group, number, reason)
             self._replay.left += reason is None and stage != "unsent"
+            del rows.kept[number]
         else:
             may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
             if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
                 row = letter_content(letter)
+            elif not rows.are_transformed:  # it may be the order's first lines, whose others are not letters yet
+                row = row.of_order(letter.get("order_digest"))
             mapping = rows.mapping_digest if row.holds == "cells" else letter.get("mapping")
             self._replay.set_head(rows.group, mapping)
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}

@@ -12,7 +12,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
@@ -22,14 +22,15 @@ from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
-from .dead_letter import CellMapping, DeadLetterMode, RejectionStore, open_letters
+from .dead_letter import DeadLetterMode, RejectionStore, open_letters
 from .finish import RunEnd, finishing, finishing_async
+from .letter_reader import CellMapping
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
 from .replay_rows import Transform
 from .report import BulkStoppedError, Progress, Report
 from .row_preparer import SaltOption
-from .settings import BulkSettings, refuse_coroutine_function
+from .settings import BulkSettings
 
 if TYPE_CHECKING:
     import datetime
@@ -105,15 +106,20 @@ class ReplayMethods(Resource):
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
         refuse_coroutine_function(METHOD, "on_finish", on_finish)
-        with (
-            nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
-            feature_span(METHOD, run_end),
-            open_replay(path, options, client.options, timing) as replay,
-        ):
-            run_end.report = replay.report
-            for engine, rows in replay.runs():
-                warm_up(client, engine.settings.requests_per_second)
-                drive(engine, rows, once.send, timing)
+        replay: Replay | None = None
+        try:
+            with (
+                nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
+                feature_span(METHOD, run_end),
+                open_replay(path, options, client.options, timing) as replay,
+            ):
+                run_end.report = replay.report
+                for engine, rows in replay.runs():
+                    warm_up(client, engine.settings.requests_per_second)
+                    drive(engine, rows, once.send, timing)
+        except BaseException as error:
+            _attach_report(error, replay)
+            raise
         return replay.report
 
 
@@ -151,15 +157,20 @@ class AsyncReplayMethods(Resource):
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
-        async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
-            with (
-                feature_span(METHOD, run_end),
-                open_replay(path, options, client.options, timing) as replay,
-            ):
-                run_end.report = replay.report
-                for engine, rows in replay.runs():
-                    await warm_up_async(client, engine.settings.requests_per_second)
-                    await drive(engine, rows, once.send, timing)
+        replay: Replay | None = None
+        try:
+            async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
+                with (
+                    feature_span(METHOD, run_end),
+                    open_replay(path, options, client.options, timing) as replay,
+                ):
+                    run_end.report = replay.report
+                    for engine, rows in replay.runs():
+                        await warm_up_async(client, engine.settings.requests_per_second)
+                        await drive(engine, rows, once.send, timing)
+        except BaseException as error:
+            _attach_report(error, replay)
+            raise
         return replay.report
 
 
@@ -195,6 +206,14 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:
         file.close()
+
+
+def _attach_report(error: BaseException, replay: Replay | None) -> None:
+    """Attach the report to what ended a replay, also where it cut in while that began or ended, but to no refusal."""
+    if replay is not None:
+        attach_report(error, replay.report)
+    elif not isinstance(error, InvalidRequestError | OSError):
+        attach_report(error, ReplayReport(operation=METHOD))
 
 
 def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSettings:

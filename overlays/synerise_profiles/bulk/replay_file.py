@@ -22,6 +22,8 @@ from synerise_profiles._batching.letters import LETTER_START, load_letter, scan_
 from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
 
+from .order_parts import OrderParts
+
 if TYPE_CHECKING:
     from synerise_profiles._readers.line_index import LineIndex
 
@@ -83,6 +85,7 @@ class ReplayFile:
         self.notes: dict[str, int] = {}
         self.size = 0
         self._cut_offsets: list[int] = []
+        self._parts = OrderParts()
         self._file: BinaryIO = open(name, "rb")  # noqa: SIM115, PTH123 - closed by `close`
         try:
             self._survey()
@@ -98,8 +101,7 @@ class ReplayFile:
     def letter(self, group: LetterGroup, number: int) -> dict[str, Any]:
         """Return a letter of a group."""
         self._file.seek(group.offset_of(number))
-        letter: dict[str, Any] = load_letter(self._file.readline())
-        return letter
+        return self._parts.mark(load_letter(self._file.readline()))
 
     def lines(self, group: LetterGroup, first: int) -> Iterator[bytes]:
         """Yield the lines of a group as they stand, from the letter with this number on."""
@@ -134,4 +136,5 @@ class ReplayFile:
                 found[key] = LetterGroup(str(letter["operation"]), arguments)
                 self.groups.append(found[key])
             found[key].add(line.number, line.offset)
+            self._parts.add(letter)
         self.size = self._file.tell()

@@ -20,7 +20,7 @@ from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 
-from .dead_letter import CellMapping
+from .letter_reader import CellMapping
 from .replay_file import LetterGroup, ReplayFile
 
 __all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]
@@ -29,8 +29,8 @@ Transform: TypeAlias = Callable[[dict[str, Any]], Any]
 """Makes the row that is sent of a letter; None leaves the letter as it is."""
 _BEFORE: Final = "; before: "
 _NO_NAMED_CELLS: Final = (
-    "holds no cells by the names of their columns: give transform=, a function that returns {'cells': {column: cell}}, "
-    "or import the mended file again"
+    "holds no cells by the names of their columns: write them as {{column: cell}}{}, give transform=, a function that "
+    "returns {{'cells': {{column: cell}}}}, or import the mended file again"
 )
 _NOT_MAPPED: Final = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
 _NO_SALT: Final = "its salt was to be made by a function of the call: give that as salt="
@@ -120,7 +120,7 @@ class LetterRows:
             reason = f"holds cells for {letter['operation']}, and the mapping is made for {made}"
             return self._keep(number, reason)
         if not is_object(cells) and not (is_list(cells) and all(map(is_object, cells))):
-            return self._keep(number, _NO_NAMED_CELLS)
+            return self._keep(number, _unnamed_problem(letter, cells))
         if letter.get("mapping") not in (None, mapping.digest):
             count_note(self.notes, "read by another mapping than the one that could not read it")
         found = read(cells)
@@ -133,6 +133,15 @@ class LetterRows:
     def _keep(self, number: int, reason: str | None) -> UnreadableRow:
         self.kept[number] = reason
         return UnreadableRow("", reason or "")
+
+
+def _unnamed_problem(letter: Mapping[str, Any], cells: object) -> str:
+    """Say how cells get the names of their columns."""
+    columns: object = letter.get("columns")
+    if not is_list(columns):
+        return _NO_NAMED_CELLS.format("")
+    there = f" (there {'is' if len(cells) == 1 else 'are'} {len(cells):,})" if is_list(cells) else ""
+    return _NO_NAMED_CELLS.format(f", or as a list of {len(columns):,} in the order of columns{there}")
 
 
 def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tuple[Rejection, LetterRow]:
@@ -160,8 +169,16 @@ def letter_content(letter: Mapping[str, Any]) -> LetterRow:
     if holds == "cells" and is_object(row) and row.keys() == {CELLS_NAME}:
         row = row[CELLS_NAME]
     problems, decimals = (_texts(letter.get(name)) for name in ("problems", "decimals"))
-    is_part = bool(letter.get("part_of_order"))
-    return LetterRow(orjson.dumps(row), holds, problems, letter.get("mapping"), decimals, is_part)
+    return LetterRow(
+        orjson.dumps(row),
+        holds,
+        problems,
+        letter.get("mapping"),
+        decimals,
+        part_of_order=bool(letter.get("part_of_order")),
+        order_digest=letter.get("order_digest"),
+        columns=_texts(letter.get("columns")),
+    )
 
 
 def _checked(row: Any) -> Any:

@@ -215,8 +215,12 @@ class Report(HintsNames):
 
     def add(self, rejection: Rejection, row: LetterRow) -> None:
         """Count and keep one rejection; `row` goes to the dead-letter file alone."""
-        self.by_stage[rejection.stage] += 1
-        self.rejection_store.add(rejection, row)
+        store, by_stage, stage = self.rejection_store, self.by_stage, rejection.stage
+        if store.entering is not None:  # an interruption cut in
+            store.enter()
+        store.entering = rejection, row
+        by_stage[stage] += 1  # with the line before, as there is no call between
+        store.enter()
 
     def note(self, text: str) -> None:
         """Count a note about a row."""

@@ -5,13 +5,16 @@ A request that the server is too busy for holds the others back too. One that br
 
 from __future__ import annotations
 
-from synerise_profiles._batching.batch import SubBatch
+from synerise_profiles._batching.bisection import SubBatchTask
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import AttemptFailure, OutageState, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
+
+from .report import Report
+from .timestamps import ServerTimeTask
 
 __all__ = ["Retries"]
 
@@ -22,22 +25,26 @@ class Retries:
     def __init__(
         self,
         operation: Operation,
+        report: Report,
         policy: RetryPolicy,
         throttle: Throttle,
         timing: Timing,
         outage: OutageState | None = None,
     ) -> None:
         self._outage = Outage(timing.monotonic, outage)
-        self._operation, self._policy, self._throttle, self._timing = operation, policy, throttle, timing
+        self._operation, self._report = operation, report
+        self._policy, self._throttle, self._timing = policy, throttle, timing
 
     def delay(
-        self, sub_batch: SubBatch, sent_at: float, result: SendResult, now: float, *, last_passed: int
+        self, task: SubBatchTask | ServerTimeTask, result: SendResult, now: float, *, last_passed: int
     ) -> float | None:
         """Return the seconds until a request is sent again; None if it is not.
 
         `last_passed` is the number of the last one that was accepted, 0 without any.
         """
-        failure = result.failure
+        if result.is_of_login:
+            self._uncount(task)
+        sub_batch, sent_at, failure = task.sub_batch, task.sent_at, result.failure
         throttle, is_throttled = self._throttle, result.status in (429, 503)
         if (sub_batch.is_half or sub_batch.was_parked) and result.may_be_about(sub_batch):  # it is tried once
             sub_batch.maybe_applied = sub_batch.maybe_applied or result.may_be_about_a_row
@@ -67,6 +74,14 @@ class Retries:
             self._hold(failure, now, decision.delay)
         return decision.delay
 
+    def _uncount(self, task: SubBatchTask | ServerTimeTask) -> None:
+        """Take back what was counted of a request that was not sent, since the login failed that it needed."""
+        self._report.requests -= 1
+        self._report.retries -= task.sub_batch.is_repeated
+        task.sub_batch.failed_logins += 1
+        if isinstance(task, SubBatchTask):
+            self._report.bytes_sent -= task.chunk_state.chunk.size_of(task.sub_batch)
+
     def _hold(self, failure: AttemptFailure, now: float, delay: float | None = None) -> None:
         """Hold all requests back, for what the server asks for also if this one is not sent again as it is."""
         if failure.retry_after is not None:
@@ -80,4 +95,5 @@ class Retries:
             self._outage.end(self._operation)
 
     def _log(self, result: SendResult, delay: float, attempts: int, sent_at: float) -> None:
-        self._outage.log_retry(self._operation, result.status, result.description, delay, attempts, sent_at)
+        operation = result.operation_of(self._operation)
+        self._outage.log_retry(operation, result.status, result.problem, delay, attempts, sent_at)

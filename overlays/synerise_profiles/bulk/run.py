@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,7 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import RejectionStore, open_letters
+from .dead_letter import LetterFile, RejectionStore, open_letters
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .recorder import OutcomeRecorder
@@ -38,8 +37,9 @@ if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
     from synerise_profiles._core.config import Options
 
-__all__ = ["open_run", "reported", "start_verification"]
+__all__ = ["BulkRun", "end_by"]
 
+_MAX_LOGGED_FIELDS: Final = 5
 _STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
 _MAYBE_PERSONAL: Final = re.compile(r"@|\d{5}|\d{3}[ -]\d{3}")
 """What no reason of a check holds, unless it quotes a name that the caller gave."""
@@ -49,72 +49,181 @@ _ROW_ERROR_NOTE: Final = (
 )
 
 
-@contextmanager
-def open_run(
-    batch_operation: BatchOperation,
-    rows: object,
-    options: Mapping[str, Any],
-    client_options: Options,
-    timing: Timing,
-    journal_header: Mapping[str, Any],
-) -> Generator[Engine]:
-    """Open the files of a run and close them after it; raise BulkStoppedError in the end if it stopped early.
+class BulkRun:
+    """A run from the moment at which its arguments are accepted to its end, whatever ends it.
 
-    `journal_header` is what, beside the settings, another call with the same journal must have in common with this one.
+    Making it refuses the arguments that cannot work; `open` opens the files. What it has opened `close` closes at the
+    end of a run that went well, and `end_by` after any exception, also one that cut into `close`: each step of closing
+    is done again until it was done once. `journal_header` is what, beside the settings, another call with the same
+    journal must have in common with this one.
     """
-    settings, operation = BulkSettings(**options), batch_operation.operation
-    if settings.allow_null:
-        refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
-    if settings.default_time is not None:
-        settings.check_time(timing)
-    source = rows if isinstance(rows, RowSource) else None
-    letter_target = _check_files(settings, source)
-    pace = None if settings.rate_budget is None else settings.open_pace(client_options.base_url)
-    report = Report(operation=operation.name, unit=getattr(source, "unit", "row"))
-    store = report.rejection_store
-    if source is not None:
-        with reported(report):  # it may read the beginning of a file
-            source.check(operation)
-    with ExitStack() as files:
-        journal = _open_journal(batch_operation, settings, {"base_url": client_options.base_url, **journal_header})
-        if journal is not None:
-            files.callback(journal.close)
-        audit = None if settings.audit is None else files.enter_context(DeletionAudit(settings.audit, timing.wall))
+
+    def __init__(
+        self,
+        batch_operation: BatchOperation,
+        rows: object,
+        options: Mapping[str, Any],
+        client_options: Options,
+        timing: Timing,
+        journal_header: Mapping[str, Any],
+    ) -> None:
+        self._handled = sys.exception()
+        settings = self._settings = BulkSettings(**options)
+        if settings.allow_null:
+            refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
+        if settings.default_time is not None:
+            settings.check_time(timing)
+        source = self._source = rows if isinstance(rows, RowSource) else None
+        self._letter_target = _check_files(settings, source)
+        self._pace = None if settings.rate_budget is None else settings.open_pace(client_options.base_url)
+        self._batch_operation, self._timing, self._client_options = batch_operation, timing, client_options
+        self._journal_header, self._rows_are_fixed = journal_header, rows_are_fixed(rows)
+        self._journal: JournalProtocol | None = None
+        self._audit: DeletionAudit | None = None
+        self._letters: LetterFile | None = None
+        self._letter_problem: str | None = None
+        self._opened: tuple[Engine, OutcomeRecorder] | None = None
+        self._is_logged = self._is_told = False
+        self._to_close = [self._close_journal, self._close_audit, self._sync_audit, self._close_letters, self._log_end]
+        self.report = Report(operation=batch_operation.operation.name, unit=getattr(source, "unit", "row"))
+
+    def open(self) -> Engine:
+        """Open the files, and return what drives the run."""
+        settings, report, source = self._settings, self.report, self._source
+        if source is not None:
+            source.check(self._batch_operation.operation)  # it may read the beginning of a file
+        header = {"base_url": self._client_options.base_url, **self._journal_header}
+        journal = self._journal = _open_journal(self._batch_operation, settings, header)
+        audit = self._audit = None if settings.audit is None else DeletionAudit(settings.audit, self._timing.wall)
         # From here on the run is accepted, and files are touched.
-        if letter_target is not None:
-            head = LetterHead(
-                operation=operation.name,
-                arguments={**journal_header, **settings.letter_arguments()},
-                mapping=getattr(source, "mapping_digest", None),
-            )
-            letters = open_letters(letter_target, settings.dead_letter_mode, head)
-            report.add_notes(letters.notes)
-            store.write_to(letters)
-            report.dead_letter = letter_target
-        locate = None if source is None else source.locate
+        if self._letter_target is not None:
+            self._open_letters(self._letter_target)
         are_ours = source is not None and type(source).__module__.startswith("synerise_profiles.")
-        explain, settle = getattr(source, "explain", None), getattr(source, "settle", None)
         recorder = OutcomeRecorder(
-            batch_operation, settings, report, journal, locate, explain, settle, reasons_are_ours=are_ours, audit=audit
+            self._batch_operation, settings, report, journal, source, reasons_are_ours=are_ours, audit=audit
         )
         engine = Engine(
-            batch_operation,
+            self._batch_operation,
             settings,
             recorder,
-            timing,
-            client_options.retry,
-            rows_are_fixed=rows_are_fixed(rows),
-            pace=pace,
-            outage=client_options.outage,
+            self._timing,
+            self._client_options.retry,
+            rows_are_fixed=self._rows_are_fixed,
+            pace=self._pace,
+            outage=self._client_options.outage,
         )
-        with reported(report):
+        self._opened = engine, recorder
+        _log_start(engine, settings)
+        self._is_logged = True
+        return engine
+
+    def close(self) -> None:
+        """Close the files of a run that came to its end; raise what stopped it, if that was early."""
+        self._close(None)
+        if self._opened is not None:
+            engine, recorder = self._opened
+            problem = engine.problem or recorder.problem or self._letter_problem
+            _raise_what_stopped(engine, recorder, self.report.rejection_store, problem)
+
+    def start_verification(self) -> Verifier | DeletionVerifier | None:
+        """Begin to read a sample of the run back, where that was asked for and the run came to an end."""
+        engine, settings, operation = (
+            None if self._opened is None else self._opened[0],
+            self._settings,
+            self._batch_operation,
+        )
+        if engine is None or engine.sample is None or engine.problem is not None:
+            return None
+        concurrency, within = settings.concurrency, settings.verify_within
+        if operation.schema is None:
+            names = operation.identifiers
+            return DeletionVerifier(engine.sample, names, concurrency=concurrency, within=within, timing=self._timing)
+        return Verifier(engine.sample, operation.schema, concurrency=concurrency, within=within, timing=self._timing)
+
+    def call_on_finish(self) -> object:
+        """Call the caller's function with the report, once, if the run was accepted; return what it returned."""
+        function = self._settings.on_finish
+        if function is None or self._opened is None or self._is_told:
+            return None
+        self._is_told = True
+        return function(self.report)
+
+    def end_by(self, error: BaseException) -> None:
+        """Close what is open, and attach the report to what ended the run, or to why a loop cancelled it."""
+        failed: object = None
+        while self._to_close:
             try:
-                with _closing_store(store, report, source), _logged(engine, recorder, settings):
-                    yield engine
-            finally:
-                if audit is not None:
-                    recorder.write_audit(audit.sync)
-            _raise_what_stopped(engine, recorder, store, engine.problem or recorder.problem or store.problem)
+                self._close(error)
+            except Exception:  # noqa: BLE001 - what ended the run is raised
+                step = self._to_close[-1]
+                if step is failed:  # twice: a file that cannot be closed
+                    self._to_close.pop()
+                failed = step
+        for ending in endings(error, self._handled):
+            attach_report(ending, self.report)
+
+    def _close(self, error: BaseException | None) -> None:
+        while self._to_close:
+            self._to_close[-1](error)
+            self._to_close.pop()
+
+    def _log_end(self, error: BaseException | None) -> None:
+        if self._opened is None or not self._is_logged or not LOGGER.isEnabledFor(logging.INFO):
+            return
+        engine, recorder = self._opened
+        problem = engine.problem if error is None else raised_text(error)
+        if recorder.journal_error is not None or self.report.rejection_store.problem is not None:
+            problem = "the journal or the dead letters cannot be written"  # the error's text may hold a path
+        _log_end(self.report, recorder, problem)
+
+    def _open_letters(self, target: Path) -> None:
+        head = LetterHead(
+            operation=self._batch_operation.operation.name,
+            arguments={**self._journal_header, **self._settings.letter_arguments()},
+            mapping=getattr(self._source, "mapping_digest", None),
+        )
+        letters = self._letters = open_letters(target, self._settings.dead_letter_mode, head)
+        self.report.rejection_store.write_to(letters)
+        self.report.add_notes(letters.notes)
+        self.report.dead_letter = target
+
+    def _close_letters(self, error: BaseException | None) -> None:
+        """Close the dead-letter file, and add the notes of the source to the report.
+
+        After a run that was refused, the file that was there stays as it was.
+        """
+        is_kept = error is None or (self.report.read > 0 and not isinstance(error, JournalMismatchError))
+        if self._opened is not None:
+            if self._source is None and isinstance(error, InvalidRequestError):
+                error.add_note(_ROW_ERROR_NOTE)
+            notes = getattr(self._source, "notes", None)
+            if notes:
+                self.report.add_notes(notes)
+        if self._letters is not None:  # an interruption may have come before the store had them
+            self.report.rejection_store.write_to(self._letters)
+        store = self.report.rejection_store
+        store.close(is_kept=is_kept)
+        self._letter_problem = store.problem
+
+    def _sync_audit(self, _: BaseException | None) -> None:
+        if self._opened is not None and self._audit is not None:
+            self._opened[1].write_audit(self._audit.sync)
+
+    def _close_audit(self, _: BaseException | None) -> None:
+        if self._audit is not None:
+            self._audit.close()
+
+    def _close_journal(self, _: BaseException | None) -> None:
+        if self._journal is not None:
+            self._journal.close()
+
+
+def end_by(run: BulkRun | None, batch_operation: BatchOperation, error: BaseException) -> None:
+    """End a run by an exception; one that was not refused gets a report also where it cut in before there was a run."""
+    if run is not None:
+        run.end_by(error)
+    elif not isinstance(error, InvalidRequestError):
+        attach_report(error, Report(operation=batch_operation.operation.name))
 
 
 def _raise_what_stopped(
@@ -131,33 +240,7 @@ def _raise_what_stopped(
     raise error from engine.error or recorder.audit_error or store.error
 
 
-@contextmanager
-def reported(report: Report) -> Generator[None]:
-    """Attach the report to whatever is raised inside, and to what an event loop cancelled its tasks for."""
-    handled = sys.exception()
-    try:
-        yield
-    except BaseException as error:
-        for ending in endings(error, handled):
-            attach_report(ending, report)
-        raise
-
-
-def start_verification(engine: Engine, operation: BatchOperation, timing: Timing) -> Verifier | DeletionVerifier | None:
-    """Begin to read a sample of a run back, where that was asked for and the run came to an end."""
-    sample, settings = engine.sample, engine.settings
-    if sample is None or engine.problem is not None:
-        return None
-    concurrency, within = settings.concurrency, settings.verify_within
-    if operation.schema is None:
-        names = operation.identifiers
-        return DeletionVerifier(sample, names, concurrency=concurrency, within=within, timing=timing)
-    return Verifier(sample, operation.schema, concurrency=concurrency, within=within, timing=timing)
-
-
-@contextmanager
-def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -> Generator[None]:
-    """Log the start of a run, and its end with its counts."""
+def _log_start(engine: Engine, settings: BulkSettings) -> None:
     with_files = [name for name in ("journal", "dead_letter") if getattr(settings, name) is not None]
     LOGGER.info(
         "%s: bulk run started, up to %d request%s at a time%s",
@@ -166,21 +249,9 @@ def _logged(engine: Engine, recorder: OutcomeRecorder, settings: BulkSettings) -
         "" if settings.concurrency == 1 else "s",
         f", with {' and '.join(with_files)}" if with_files else "",
     )
-    problem: str | None = None
-    try:
-        yield
-        problem = engine.problem
-    except BaseException as error:
-        problem = raised_text(error)
-        raise
-    finally:
-        if LOGGER.isEnabledFor(logging.INFO):
-            if recorder.journal_error is not None or engine.report.rejection_store.problem is not None:
-                problem = "the journal or the dead letters cannot be written"  # the error's text may hold a path
-            _log_end(engine.report, recorder.first_reasons, problem)
 
 
-def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) -> None:
+def _log_end(report: Report, recorder: OutcomeRecorder, problem: str | None) -> None:
     # Not the summary, which gives reasons that may hold what a caller or a server wrote.
     found = ((stage, count) for stage, count in report.by_stage.items() if count)
     stages = "".join(f", {count:,} {_STAGE_WORDS.get(stage, stage)}" for stage, count in found)
@@ -189,31 +260,17 @@ def _log_end(report: Report, first_reasons: Sequence[str], problem: str | None) 
     parts.append(f"{counted(report.requests, 'request')}, {report.retries:,} of them retries")
     if report.resumed:
         parts.append(f"{counted(report.resumed, 'row')} settled by an earlier run")
-    reasons = [reason for reason in dict.fromkeys(first_reasons) if not _MAYBE_PERSONAL.search(reason)]
+    first_reasons = dict.fromkeys(recorder.first_reasons)
+    reasons = [reason for reason in first_reasons if not _MAYBE_PERSONAL.search(reason)]
     if reasons:
         parts.append(f"the checks say: {'; '.join(reasons)}")
+    # Below its first name a field may have a key of the caller's own.
+    fields = dict.fromkeys(field.partition(".")[0] for field, _ in recorder.refused_fields.most_common())
+    names = [name for name in fields if name.isalpha()][:_MAX_LOGGED_FIELDS]
+    if names:
+        parts.append(f"the server refused: {', '.join(names)}")
     ending = "ended" if problem is None else f"stopped ({problem})"
     LOGGER.info("%s: bulk run %s: %s", report.operation, ending, "; ".join(parts))
-
-
-@contextmanager
-def _closing_store(store: RejectionStore[Rejection], report: Report, source: RowSource | None) -> Generator[None]:
-    """Close the dead-letter file of a run, and add the notes of its source to the report, however it ends.
-
-    After a run that was refused, the file that was there stays as it was.
-    """
-    is_kept = True
-    try:
-        yield
-    except BaseException as error:
-        is_kept = report.read > 0 and not isinstance(error, JournalMismatchError)
-        if source is None and isinstance(error, InvalidRequestError):
-            error.add_note(_ROW_ERROR_NOTE)
-        raise
-    finally:
-        if notes := getattr(source, "notes", None):
-            report.add_notes(notes)
-        store.close(is_kept=is_kept)
 
 
 def _check_files(settings: BulkSettings, source: RowSource | None) -> Path | None:

@@ -22,13 +22,13 @@ from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
     instance_of,
-    is_coroutine_function,
     name_collection,
     no_coroutine_function,
     number,
     one_of,
     optional_function,
     positive_seconds,
+    refuse_coroutine_function,
     refuse_unchecked,
     refuse_without,
     seconds,
@@ -59,7 +59,6 @@ __all__ = [
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
-    "refuse_coroutine_function",
 ]
 
 SALT_FUNCTION: Final = "salt_function"
@@ -256,7 +255,8 @@ class BulkSettings:
         """Return what chooses the rows that are read back; None where none are."""
         if not self.verify_sample:
             return None
-        return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered)
+        keeps_first = self.audit is not None  # of deletions: the second one of a profile finds nothing
+        return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered, keeps_first=keeps_first)
 
     def chunker_options(self, *, rows_are_fixed: bool, wall: Callable[[], float]) -> ChunkerOptions:
         """Return the part that is about reading and checking rows; `wall` is the clock of this machine."""
@@ -307,7 +307,8 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     """Refuse what is no list of rows, and options that mean nothing to a method, before anything is opened."""
     if not is_async:
         for name in ("on_finish", "on_settled"):
-            refuse_coroutine_function(method, name, options.get(name))
+            if name in options:
+                refuse_coroutine_function(method, name, options[name])
     others = {other: taken_by(kind) for other, kind in _ARGUMENTS.items() if other != method}
     check_arguments(method, options, _ARGUMENTS[method], others)
     if method == DELETIONS and options.get("verify_sample") and options.get("audit") is None:
@@ -324,10 +325,3 @@ def check_call(method: str, rows: object, options: Mapping[str, Any], *, is_asyn
     is_awaited = not is_async or isinstance(rows, AsyncIterable | list | tuple)
     if options.get("flush_after") is not None and not is_awaited:
         raise InvalidRequestError(_NOT_ASYNC_TEXT, operation=method, field="flush_after")
-
-
-def refuse_coroutine_function(method: str, name: str, function: object) -> None:
-    """Raise InvalidRequestError where the sync client would have to await a function."""
-    if function is not None and is_coroutine_function(function):
-        words = "is a coroutine function; only AsyncSynerise can await it"
-        raise InvalidRequestError(words, operation=method, field=name)

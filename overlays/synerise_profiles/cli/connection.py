@@ -30,6 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _META: Final = "synerise_profiles.cli.connection"
 _SECRETS: Final = ("api_key", "token")
 _PLACE: Final = ("base_url", "region")
+_SETTINGS: Final = "SYNERISE_SETTINGS"
 CONNECTION_KEYS: Final = (*_PLACE, *_SECRETS, "workspace_guid", "timeout", "max_retries", "proxy")
 """Keys of a named environment that are arguments of the client, beside `api_key_file`."""
 LIMIT_KEYS: Final = ("concurrency", "requests_per_second", "max_errors", "max_error_rate")
@@ -44,7 +45,7 @@ def settings_path() -> Path:
     """Return where the settings file stands unless `--settings` says otherwise: in the platform's folder."""
     from pathlib import Path  # noqa: PLC0415 - a help page does without
 
-    return Path(os.environ.get("SYNERISE_SETTINGS") or Path(click.get_app_dir("synerise-profiles")) / "settings.toml")
+    return Path(os.environ.get(_SETTINGS) or Path(click.get_app_dir("synerise-profiles")) / "settings.toml")
 
 
 def connected(function: F) -> F:
@@ -124,8 +125,9 @@ def _environment(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     if not name:
         from pathlib import Path  # noqa: PLC0415 - a help page does without
 
-        if "settings" in flags and not Path(flags["settings"]).is_file():
-            raise CommandError(f"--settings {flags['settings']}: there is no such file")
+        for given, path in (("--settings", flags.get("settings")), (_SETTINGS, os.environ.get(_SETTINGS))):
+            if path and not Path(path).is_file():
+                raise CommandError(f"{given} {path}: there is no such file")
         return {}
     import tomllib  # noqa: PLC0415 - likewise
     from pathlib import Path  # noqa: PLC0415 - likewise

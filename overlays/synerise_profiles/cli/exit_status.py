@@ -57,8 +57,9 @@ class DescribedError(NamedTuple):
 def describe_error(error: BaseException) -> DescribedError | None:
     """Return what an exception means to who called the command; None for a defect, which is to be seen whole."""
     if isinstance(error, click.Abort):
-        # It stands for Ctrl-C, for SIGTERM, and for a question that could not be answered.
-        return describe_error(error.__cause__) if error.__cause__ is not None else DescribedError("", INTERRUPTED)
+        # It stands for Ctrl-C, for SIGTERM, and for a question that was not answered; click's own questions hide which.
+        origin = error.__cause__ or error.__context__
+        return DescribedError("", INTERRUPTED) if origin is None else describe_error(origin)
     if isinstance(error, KeyboardInterrupt):
         return DescribedError(*ending_of(error))
     if isinstance(error, EOFError):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
-from synerise_profiles._readers.block_reader import GZIP_MAGIC, STANDARD_INPUT, peek, standard_input
+from synerise_profiles._readers.block_reader import STANDARD_INPUT, peek, standard_input, unpacked_head
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.sources import (
@@ -287,9 +286,7 @@ def _first_lines(file: io.BufferedReader) -> bytes:
     first = file.peek()
     if not first:
         raise CommandError("standard input is empty")
-    if first.startswith(GZIP_MAGIC):
-        first = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, _HEAD_BYTES)
-    lines, newline, _ = first.rpartition(b"\n")
+    lines, newline, _ = unpacked_head(first, _HEAD_BYTES).rpartition(b"\n")
     if not newline:
         raise CommandError("the header of standard input is too long to find its columns in; give --set or --mapping")
     return lines + newline

@@ -167,7 +167,7 @@ def _reason_lines(report: Report, *, show_values: bool) -> list[str]:
     lines: list[str] = []
     for item in found[:REASONS_SHOWN]:
         reason = _HIDDEN_REASON if item.is_hidden else item.reason
-        if item.stage == "check":
+        if item.stage != "server":
             reason = as_flags(reason)
         what = ": ".join(part for part in (item.field, reason) if part)
         lines.append(f"{item.rows:,} x {item.stage}: {what} ({_places(report, item)})")

@@ -11,7 +11,7 @@ __all__ = ["OTHER_FLAGS", "as_flags", "as_typed", "flag_of"]
 _ARGUMENT: Final = re.compile(r"(?<![\w\"'./?&-])([a-z][a-z_]*)=(?!=)(True\b|False\b|'[^']*'|-?\d[\d.]*)?")
 _SAME_FILE: Final = re.compile(r"(?<=is the same file as )[a-z_]+(?=;)")
 _PATTERNS: Final = (
-    (re.compile(r"give transform=, a function that returns .*?, or import"), "import"),
+    (re.compile(r", give transform=, a function that returns .*?, or import"), ", or import"),
     (re.compile(r"give a file object: open\(path, encoding=.*?\)"), "write it as UTF-8"),
     (re.compile(r"client\.exports\.resume\('?([^')]*)'?\)"), r"`synerise-profiles export resume \1`"),
     (re.compile(r" If this status means that the export has ended, say what it means by statuses=\{.*?\}\.?"), ""),
@@ -49,6 +49,8 @@ _PHRASES: Final[Mapping[str, str]] = {
     " (proxy=..., or HTTPS_PROXY": " (HTTPS_PROXY",
     ", or of the context passed as verify": "",
     " (max_connections)": "",
+    "JournalMismatchError was raised": "the journal belongs to another input",
+    "JournalError was raised": "the journal cannot be read or written",
     "and by delimiter what": "and by --delimiter what",
 }
 """What is said to who writes programs, and to who types commands."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -221,7 +222,8 @@ class StateFile:
     def cursor(self, sql: str) -> Iterator[Any]:
         """Yield the rows of a query as they are read."""
         try:
-            yield from self._database.execute(sql)
+            # SQLite's own cursor would be closed with this generator, which fails where the database was closed before.
+            yield from chain(self._database.execute(sql))
         except (self._database.Error, UnicodeDecodeError) as error:
             raise _fault(error) from None
 

@@ -5,10 +5,12 @@ Both clients run the same workflows of `polling`; only the driver differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from synerise_profiles._core.arguments import check_arguments
+import attrs
+
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, taken_by
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -71,7 +73,8 @@ class ExportsClient(exports.Exports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        check_arguments("exports.run", options, ExportArguments)
+        _check_order(options)
+        refuse_coroutine_function("exports.run", "progress", options.get("progress"))
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings, "exports.run")
@@ -96,6 +99,7 @@ class ExportsClient(exports.Exports):
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
         check_arguments("exports.resume", options, ExportArguments)
+        refuse_coroutine_function("exports.resume", "progress", options.get("progress"))
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return self._export(workflow, settings, "exports.resume")
@@ -149,7 +153,7 @@ class AsyncExportsClient(exports.AsyncExports):
             POST /morph/exports/clients/segmentation, then GET /morph/exports/clients/{taskId}/status
             Callers: user, workspace; permission: CLIENT_EXPORTER_REPORT_CREATE; user role: settings_export: create.
         """
-        check_arguments("exports.run", options, ExportArguments)
+        _check_order(options)
         settings = ExportSettings(**options)
         workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
         return await self._export(workflow, settings, "exports.run")
@@ -182,6 +186,16 @@ class AsyncExportsClient(exports.AsyncExports):
         with feature_span(name):
             ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
         return AsyncExport(ready, settings, self._timing, self._client)
+
+
+def _check_order(options: Mapping[str, Any]) -> None:
+    """Refuse arguments that `run` does not take; of a field of the order say that its place is there."""
+    elsewhere: dict[str, Collection[str]] = {}
+    if not taken_by(ExportArguments).issuperset(options):
+        from synerise_profiles_api.models import ExportRequest  # noqa: PLC0415 - is needed for an error alone
+
+        elsewhere = {"its body, ExportRequest or a mapping": [field.name for field in attrs.fields(ExportRequest)]}
+    check_arguments("exports.run", options, ExportArguments, elsewhere)
 
 
 def _logged(workflow: Workflow[ReadyExport], timing: Timing) -> Workflow[ReadyExport]:

@@ -56,7 +56,9 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
             plan, key_type, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes
         )
     except MergeRefusedError as error:
-        log.write("refused", plan.fingerprint, problems=list(error.problems))
+        sources = [member.key for member in plan.sources]
+        problems = list(dict.fromkeys(error.problems))
+        log.write("refused", plan.fingerprint, problems=problems, target=plan.target.key, sources=sources)
         raise
     run = _PlanRun(plan, key_type, preflight, log)
     run.start(group_size, settings)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
-from synerise_profiles._core.arguments import check_arguments, taken_by
+from synerise_profiles._core.arguments import check_arguments, optional_function, refuse_coroutine_function, taken_by
 from synerise_profiles._core.files import file_id
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -40,7 +40,10 @@ T = TypeVar("T")
 R = TypeVar("R", "MergeResult", "MergeSetResult")
 S = TypeVar("S", bound=BasePlanSet[Any])
 _COLUMN_OPTIONS: Final = ("duplicate_column", "survivor_column")
-_CSV_OPTIONS: Final = ("delimiter", "encoding", "skip_lines", "comment")
+_CSV_OPTIONS: Final = (
+    *("delimiter", "encoding", "skip_lines", "comment"),
+    *("quotechar", "escapechar", "skipinitialspace"),
+)
 
 
 class PlanManyArguments(TypedDict, total=False):
@@ -53,6 +56,9 @@ class PlanManyArguments(TypedDict, total=False):
     encoding: str
     skip_lines: int
     comment: str
+    quotechar: str | None
+    escapechar: str | None
+    skipinitialspace: bool
     progress: Callable[[MergeProgress], object] | None
 
 
@@ -64,6 +70,9 @@ _PLAN_MANY_DEFAULTS: Final[Mapping[str, Any]] = {
     "encoding": "utf-8",
     "skip_lines": 0,
     "comment": "",
+    "quotechar": '"',
+    "escapechar": None,
+    "skipinitialspace": False,
 }
 _REQUIRED = ("audit", "actor")
 _ONLY_MANY = {"merges.apply_many": taken_by(ApplyManyArguments)}
@@ -102,8 +111,8 @@ class Merges(Resource):
 
         `pairs` is a mapping {duplicate: survivor}, an iterable of such pairs, or the path of a CSV file, plain or gzip,
         whose columns are named by `duplicate_column` ("duplicate") and `survivor_column` ("survivor"). `delimiter`
-        (","), `encoding` (UTF-8), `skip_lines` and `comment` say how it is written, as for `sources.read_csv`. Pairs
-        are held in memory, plans are not; see `BasePlanSet`.
+        (","), `encoding` (UTF-8), `skip_lines`, `comment`, `quotechar`, `escapechar` and `skipinitialspace` say how it
+        is written, as for `sources.read_csv`. Pairs are held in memory, plans are not; see `BasePlanSet`.
 
         Where a survivor is a duplicate itself (a into b, b into c), `on_chain` says what to do: "flatten" (default)
         merges both into c, b before a, which gives c the same attributes by fewer merges; "order" merges a into b and
@@ -116,6 +125,8 @@ class Merges(Resource):
         """
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
+        optional_function().check("progress", options.get("progress"))
+        refuse_coroutine_function("merges.plan_many", "progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
         self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
@@ -147,6 +158,7 @@ class Merges(Resource):
             asked for by uuid.
         """
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
+        refuse_coroutine_function("merges.apply", "progress", options.get("progress"))
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
             return self._run(_logged(workflow, self._timing), "merges.apply")
@@ -159,6 +171,7 @@ class Merges(Resource):
         MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
         """
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
+        refuse_coroutine_function("merges.apply_many", "progress", options.get("progress"))
         with _open_audit(options, self._timing) as (settings, audit):
             workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
             return self._run(_logged(workflow, self._timing), "merges.apply_many")
@@ -191,6 +204,7 @@ class AsyncMerges(Resource):
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
+        optional_function().check("progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")
@@ -244,14 +258,16 @@ def _counts(result: MergeResult | MergeSetResult, seconds: float) -> str:
 
 def _resolve_pairs(factory: PlanFactory, pairs: PairSource, options: PlanManyArguments) -> ResolvedPairs:
     names = (*_COLUMN_OPTIONS, *_CSV_OPTIONS)
-    given = [name for name in names if options.get(name) not in (None, _PLAN_MANY_DEFAULTS[name])]
+    # None is no quotes at all; elsewhere it says nothing.
+    says = {name: value for name, value in options.items() if value is not None or name == "quotechar"}
+    given = [name for name in names if name in says and says[name] != _PLAN_MANY_DEFAULTS[name]]
     if given and not isinstance(pairs, str | os.PathLike):
         problem = "says how a CSV file is written, and these pairs come from no file; leave it out"
         raise InvalidRequestError(problem, operation="merges.plan_many", field=given[0])
     columns = PairColumns(
         duplicate=options.get("duplicate_column", _PLAN_MANY_DEFAULTS["duplicate_column"]),
         survivor=options.get("survivor_column", _PLAN_MANY_DEFAULTS["survivor_column"]),
-        format={name: value for name, value in options.items() if name in _CSV_OPTIONS and value is not None},
+        format={name: value for name, value in says.items() if name in _CSV_OPTIONS},
     )
     return resolve_pairs(pairs, factory.key_type, options.get("on_chain", _PLAN_MANY_DEFAULTS["on_chain"]), columns)
 

@@ -158,7 +158,7 @@ class BasePlanSet(HintsNames, Generic[P]):
         if show_values:
             lines += [f"{plan.to_text(show_values=True)}\n" for plan in first]
         else:
-            head = ("plan", "sources", "not found", "copied", "lost", "properties lost", "tags lost", "applicable")
+            head = ("plan", "sources", "missing", "copied", "lost", "properties lost", "tags lost", "ok")
             lines += align_columns(head, [_row(plan) for plan in first])
         if len(self) > len(first):
             lines.append(f"  and {len(self) - len(first):,} more; write_html() and write_jsonl() hold all of them")

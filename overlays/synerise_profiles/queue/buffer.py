@@ -89,12 +89,6 @@ class Buffer:
         """The oldest row. The buffer must not be empty."""
         return self.batches[0].rows[0]
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the oldest batch is as large as it may grow."""
-        batch = self.batches[0]
-        return len(self.batches) > 1 or len(batch.rows) >= self._max_items or batch.size >= self._max_bytes
-
     def is_complete(self, batch: QueuedBatch) -> bool:
         """Whether a batch does not grow any more."""
         is_last = batch is self.batches[-1]

@@ -144,8 +144,11 @@ class QueueCore:
         """
         now, batch = self._now(), task.inflight_batch
         self._requests_in_flight -= 1
-        self.requests += 1
-        self.retries += task.sub_batch.attempts > 1
+        if result.is_of_login:
+            task.sub_batch.failed_logins += 1
+        else:
+            self.requests += 1
+            self.retries += task.sub_batch.is_repeated
         if batch is None:
             return attrs.evolve(self._on_clock_result(task, result, now), hook_error=hook_error)
         channel = next(channel for channel in self.channels if batch.is_of(channel.batch_operation))
@@ -160,9 +163,12 @@ class QueueCore:
                 self._outage.end(channel.batch_operation.operation)
         else:
             delay = self._backoff.delay(task, result, channel.throttle, now)
+            was_told = result.is_final and any(each.failing == result.description for each in self.channels)
             channel.on_failure(batch, task.sub_batch, result, now, delay)
-            error, operation, attempts = result.error, channel.batch_operation.operation, task.sub_batch.attempts
-            self._outage.log_retry(operation, result.status, result.description, delay, attempts, task.sent_at)
+            error, operation = result.error, result.operation_of(channel.batch_operation.operation)
+            attempts = task.sub_batch.attempts
+            told = (operation, result.status, result.problem, delay, attempts, task.sent_at)
+            self._outage.log_retry(*told, was_told=was_told)
         if task.sub_batch.is_probe:
             return AnswerResult(None, error=error, hook_error=hook_error)
         refused = self._count_settled(batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
@@ -18,7 +19,7 @@ from synerise_profiles._core.wording import counted
 
 from .grouping import Grouping, Order
 from .line_plan import Cells, LinePlan
-from .line_store import RowPositions, SeenKeys, sort_lines
+from .line_store import RowPositions, SeenKeys, StoredNumbers, key_digest, sort_lines
 from .row_builder import Row
 
 __all__ = ["LineAssembler"]
@@ -75,11 +76,18 @@ class LineAssembler:
         self._is_sorted = is_sorted
         self._positions = RowPositions(is_sorted=is_sorted)
         self._seen = SeenKeys()
+        # What stands for the order of each row, 0 for none; sorted, no line of an order stands apart.
+        self._digests = None if is_sorted or plan.grouping is None else StoredNumbers()
         self._suspected, self._suspected_parts = SeenKeys(), SeenKeys()
 
     def locate(self, index: int) -> Any:
         """Return where a row stands: the line that it begins with."""
         return self._locate(self._positions.locate(index))
+
+    def order_digest(self, index: int) -> str | None:
+        """Return what stands for the order of a row, where further lines of it may stand apart."""
+        digest = 0 if self._digests is None else self._digests[index]
+        return _digest_text(digest)
 
     def rows(self, records: Iterable[Any]) -> Iterator[Row]:
         """Yield the rows."""
@@ -178,7 +186,7 @@ class LineAssembler:
                 continue
             row, beside = self._keyless(open_order, number, record, row)
             if open_order is None:
-                self._positions.add(number)
+                self._place_row(number)
                 yield row
             elif len(open_order.bad) >= _MAX_BAD_LINES:
                 yield from self._finish(open_order)
@@ -230,21 +238,28 @@ class LineAssembler:
 
     def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
         """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
-        found: list[tuple[int, Row]] = [*open_order.bad]
+        found: list[tuple[int, Row, int]] = [(number, row, 0) for number, row in open_order.bad]
         if open_order.records:
-            result = open_order.order.finish()
-            found.append((open_order.first, result if isinstance(result, dict) else self._refused(open_order, *result)))
-        for number, row in sorted(found, key=lambda pair: pair[0]):
-            self._positions.add(number)
+            result, digest = open_order.order.finish(), 0 if self._digests is None else key_digest(open_order.key)
+            row = result if isinstance(result, dict) else self._refused(open_order, digest, *result)
+            found.append((open_order.first, row, digest))
+        for number, row, digest in sorted(found, key=itemgetter(0)):
+            self._place_row(number, digest)
             yield row
 
-    def _refused(self, open_order: _OpenOrder, field: str, reason: str) -> UnreadableRow:
+    def _place_row(self, number: int, digest: int = 0) -> None:
+        """Keep where the next row stands, and what stands for its order."""
+        self._positions.add(number)
+        if self._digests is not None:
+            self._digests.add(digest)
+
+    def _refused(self, open_order: _OpenOrder, digest: int, field: str, reason: str) -> UnreadableRow:
         is_part = open_order.is_part
         if open_order.order.lines > len(open_order.records):
             is_part = True
             reason += f"; its letter holds the first {counted(len(open_order.records), 'line')}"
         lines = [self._plan.letter(record) for record in open_order.records]
-        return UnreadableRow(field, reason, lines, part_of_order=is_part)
+        return UnreadableRow(field, reason, lines, part_of_order=is_part, order_digest=_digest_text(digest))
 
     def _without_key(self, record: Any) -> UnreadableRow:
         names = " or ".join(map(repr, self._plan.key_columns))
@@ -254,6 +269,10 @@ class LineAssembler:
     def _place(self, number: int) -> str:
         place = self._locate(number)
         return f"{self._unit} {place:,}" if isinstance(place, int) else str(place)
+
+
+def _digest_text(digest: int) -> str | None:
+    return f"{digest:016x}" if digest else None
 
 
 def _cells_of_any(row: Any) -> Iterable[Any]:

@@ -7,7 +7,6 @@ field's schema, and is decided once a file, so that nothing is left to decide fo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -16,6 +15,7 @@ import attrs
 from synerise_profiles._validation.rules import TextRule
 from synerise_profiles._validation.schema import Schema
 
+from .column_patterns import WILDCARD, is_unnamed
 from .converters import (
     CONVERTERS,
     Converter,
@@ -41,13 +41,10 @@ from .fields import (
 from .row_builder import ColumnBinding, EmptyForm
 from .targets import Empty, Target
 
-__all__ = ["CellDefaults", "Column", "MappedTarget", "Note", "bind_columns", "converter_of", "is_pattern", "is_unnamed"]
+__all__ = ["CellDefaults", "Column", "MappedTarget", "Note", "bind_columns", "converter_of"]
 
 Note: TypeAlias = Callable[[str], None]
 """Counts a note by its text."""
-_WILDCARD: Final = "*"
-_match_no_name: Final = re.compile(r"\s*|__index_level_\d+__").fullmatch
-"""A header may end with its delimiter; and a DataFrame's index comes along under a name of its own."""
 _EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float", "json": "json"}
 """How an empty cell of a kind looks; of any other it is a null."""
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
@@ -106,16 +103,6 @@ class MappedTarget:
 
     target: Target
     field: ResolvedField | None
-
-
-def is_pattern(name: str, targets: Sequence[Target]) -> bool:
-    """Whether a name stands for many columns: it has one star, and so have its fields."""
-    return name.count(_WILDCARD) == 1 and any(target.field.count(_WILDCARD) == 1 for target in targets)
-
-
-def is_unnamed(name: str) -> bool:
-    """Whether a column has no name, so that no pattern means it."""
-    return _match_no_name(name) is not None
 
 
 def bind_columns(
@@ -182,13 +169,13 @@ def _match_pattern(
 ) -> Iterator[tuple[Target, ResolvedField]]:
     """The targets by the longest pattern that fits, with their fields."""
     for pattern in sorted(patterns, key=len, reverse=True):
-        head, _, tail = pattern.partition(_WILDCARD)
+        head, _, tail = pattern.partition(WILDCARD)
         if len(name) >= len(head) + len(tail) and name.startswith(head) and name.endswith(tail):
             rest = name[len(head) : len(name) - len(tail)]
             for target in (item.target for item in patterns[pattern]):
                 # A name is one step, whatever dots it has.
                 path = parse_path(target.field)
-                steps = tuple(PathStep(step.name.replace(_WILDCARD, rest), step.is_entry) for step in path)
+                steps = tuple(PathStep(step.name.replace(WILDCARD, rest), step.is_entry) for step in path)
                 before = len(issues)
                 field = find_target_field(name, target, steps, schema, issues)
                 if field is not None and len(issues) == before:

@@ -126,7 +126,7 @@ class CsvSource(Source):
     def _unreadable_row(self, bad: BadRecord) -> UnreadableRow:
         if bad.position is None or bad.cells is None:
             kept = bad.text if bad.cells is None else bad.cells
-            return UnreadableRow("", bad.reason, kept, mapping=self.mapping_digest)
+            return UnreadableRow("", bad.reason, kept, mapping=self.mapping_digest, columns=self.columns)
         row = dict(zip(self.columns, bad.cells, strict=True))
         path = "" if self._row_builder is None else self._row_builder.path_of(bad.position)
         return UnreadableRow(path, bad.reason, row, mapping=self.mapping_digest)

@@ -38,6 +38,7 @@ __all__ = [
     "parse_path",
 ]
 
+_MAX_LISTED_FIELDS: Final = 5
 _ENTRY_SUFFIX: Final = "[]"
 _OBJECT_TYPES: Final = frozenset({"object"})
 _JSON_TYPES: Final[Mapping[str, str]] = {
@@ -139,6 +140,8 @@ def _unknown_field_problem(body: Schema, path: str) -> str:
     hint = f"; did you mean {close}?" if close else ""
     free = [name for name, inner in body.properties.items() if inner.allows_additional and not inner.properties]
     own = f"; what is your own goes below {' or '.join(free)}" if free and not close else ""
+    if not (hint or own) and len(body.properties) <= _MAX_LISTED_FIELDS:
+        own = f"; it takes {' or '.join(body.properties)}"
     return f"is no field of this operation{hint}{own}"
 
 

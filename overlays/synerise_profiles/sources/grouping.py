@@ -168,6 +168,7 @@ class Order:
 
 
 _COMBINE_HINT: Final = 'say by combine= which one is meant: "first", "last" or "sum"'
+_OTHER_CURRENCY: Final = "is another currency than that of the products; a transaction has one currency"
 
 
 def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str]) -> FieldProblem | None:
@@ -181,6 +182,9 @@ def _exact_totals(holder: dict[str, Any], path: FieldPath, given: Sequence[str])
             show_amounts=False,
         )
         for name, money in (("revenue", priced.revenue), ("value", priced.value)):
+            given_money: Mapping[str, Any] = holder.get(name) or {}
+            if given_money.get("currency", money.currency) != money.currency:
+                return _path_text(path, f"{name}.currency"), _OTHER_CURRENCY
             holder[name] = {"amount": to_wire(cast("Decimal", money.amount)), "currency": money.currency}
     except InvalidRequestError as error:
         return _path_text(path, error.field), error.problem

@@ -18,7 +18,7 @@ from synerise_profiles._readers.line_index import LineIndex
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["RowPositions", "SeenKeys", "sort_lines"]
+__all__ = ["RowPositions", "SeenKeys", "StoredNumbers", "key_digest", "sort_lines"]
 
 _DIGEST_BYTES: Final = 16
 _MAX_KEYS_IN_MEMORY: Final = 100_000
@@ -68,6 +68,11 @@ def _digest(key: str) -> bytes:
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
+def key_digest(key: str) -> int:
+    """Return what stands for a key in 8 bytes, and is hardly ever the same for two; never 0."""
+    return int.from_bytes(_digest(key)[:8]) or 1
+
+
 def sort_lines(lines: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[str, int, Any]]:
     """Sort lines by their key and their number, on disk; all are read before the first is yielded.
 
@@ -111,16 +116,12 @@ class RowPositions:
         self._count = 0
         self._delta = 0
         self._index = LineIndex(first_line=0)
-        self._buffer = array("Q")
-        self._is_sorted = is_sorted
-        self._file: IO[bytes] | None = None
+        self._numbers = StoredNumbers() if is_sorted else None
 
     def add(self, record: int) -> None:
         """Add the next row."""
-        if self._is_sorted:
-            self._buffer.append(record)
-            if len(self._buffer) >= _BUFFERED_POSITIONS:
-                self._write()
+        if self._numbers is not None:
+            self._numbers.add(record)
         elif record - self._count != self._delta:
             self._delta = record - self._count
             self._index.add(self._count, record)
@@ -128,8 +129,25 @@ class RowPositions:
 
     def locate(self, index: int) -> int:
         """Return the record of a row, counted from 0."""
-        if not self._is_sorted:
-            return self._index.locate(index)
+        return self._index.locate(index) if self._numbers is None else self._numbers[index]
+
+
+class StoredNumbers:
+    """A list of numbers that grows, of 8 bytes each: the last ones in memory, and the others on disk."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._buffer = array("Q")
+        self._file: IO[bytes] | None = None
+
+    def add(self, number: int) -> None:
+        """Add a number below 2**64."""
+        self._buffer.append(number)
+        self._count += 1
+        if len(self._buffer) >= _BUFFERED_POSITIONS:
+            self._write()
+
+    def __getitem__(self, index: int) -> int:
         on_disk = self._count - len(self._buffer)
         if self._file is None or index >= on_disk:
             return self._buffer[index - on_disk]

@@ -22,7 +22,8 @@ from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Operation
 
 from .cell_reader import CellReader
-from .columns import Column, MappedTarget, Note, bind_columns, is_pattern, is_unnamed
+from .column_patterns import is_pattern, is_unnamed, pattern_issues
+from .columns import Column, MappedTarget, Note, bind_columns
 from .conditions import Condition
 from .derived_cells import fallback_columns
 from .errors import MappingError, MappingIssue
@@ -38,12 +39,13 @@ from .mapping_checks import (
     mapping_digest,
     missing_required,
     needs_columns,
-    target_issue,
+    surely_missing,
+    targets_of,
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
 from .row_builder import Row, RowBuilder, object_tree
-from .targets import Empty, FieldTarget, Target, field
+from .targets import Empty, FieldTarget, Target
 
 __all__ = ["RowMapping"]
 
@@ -120,7 +122,7 @@ class RowMapping(EqualByDigest):
         """What it says about lines."""
         self.is_plain = self.lines.is_plain  # every line is a row
         self._computed = self.lines.computed
-        self.targets = {name: self._targets_of(name, given) for name, given in columns.items()}
+        self.targets = {name: targets_of(name, given, self._issues) for name, given in columns.items()}
         own_words = (target.null_values or () for found in self.targets.values() for target in found)
         self.null_words = frozenset(self._defaults.null_values).union(*own_words)
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
@@ -228,17 +230,9 @@ class RowMapping(EqualByDigest):
         self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
 
-    def _targets_of(self, name: str, given: FieldTarget) -> tuple[Target, ...]:
-        if given is None:
-            return ()
-        if (issue := target_issue(name, given)) is not None:
-            self._issues.append(issue)
-            return ()
-        targets = [given] if isinstance(given, str | Target) else given
-        return tuple(field(target) if isinstance(target, str) else target for target in targets)
-
     def _mapped_targets(self, name: str, targets: Sequence[Target]) -> list[MappedTarget]:
         if is_pattern(name, targets):
+            self._issues += pattern_issues(name, targets, self._schema)
             return [MappedTarget(target, None) for target in targets]
         return [
             MappedTarget(target, resolved)
@@ -267,8 +261,9 @@ class RowMapping(EqualByDigest):
             problem = constant_problem(value, resolved.schema)
             if problem is not None:
                 self._issues.append(MappingIssue("", resolved.path, f"the constant {problem}"))
-        if not self._issues and not needs_columns(self._schema, self._mapped):
-            self._issues += missing_required(given, self._schema, self._batch_operation, self._computed)
+        if not needs_columns(self._schema, self._mapped):
+            missing = missing_required(given, self._schema, self._batch_operation, self._computed)
+            self._issues += surely_missing(missing, self._issues)
 
     @property
     def _constant_values(self) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from synerise_profiles_api.types import Operation
 
 from .columns import CellDefaults, MappedTarget
 from .errors import MappingIssue
-from .fields import ResolvedField, parse_path
-from .targets import Empty, Target, null_values_problem, zone_name
+from .fields import ResolvedField, close_names, parse_path
+from .targets import Empty, FieldTarget, Target, field, null_values_problem, zone_name
 
 __all__ = [
     "Given",
@@ -29,7 +29,8 @@ __all__ = [
     "mapping_digest",
     "missing_required",
     "needs_columns",
-    "target_issue",
+    "surely_missing",
+    "targets_of",
 ]
 
 _IS_MISSING: Final = "is required, and no column or constant gives it"
@@ -75,6 +76,17 @@ def missing_required(
     if not paths & wanted and holder not in paths:
         names = ", ".join(".".join(path) for path in sorted(wanted))
         yield MappingIssue("", "", f"no row would name a profile; map a column to one of {names}")
+
+
+def surely_missing(missing: Iterable[MappingIssue], issues: Sequence[MappingIssue]) -> Iterator[MappingIssue]:
+    """Yield what is missing beside what these issues are about: a field that is misspelt there is not missing too."""
+    misspelt = [issue.field for issue in issues if issue.field]
+    tops = {parse_path(path)[0].name for path in misspelt}
+    if any(issue.column and not issue.field and not issue.problem.startswith("where") for issue in issues):
+        return  # a column without a field may be for any
+    for issue in missing:
+        if not misspelt or (issue.field and issue.field not in tops and not close_names(issue.field, misspelt)):
+            yield issue
 
 
 def _missing_inside(given: Given, computed: Collection[str]) -> Iterator[str]:
@@ -139,7 +151,18 @@ def cell_defaults(
     return CellDefaults(empty=empty, trim=trim, null_values=words)
 
 
-def target_issue(name: str, given: object) -> MappingIssue | None:
+def targets_of(name: str, given: FieldTarget, issues: list[MappingIssue]) -> tuple[Target, ...]:
+    """Return the targets of a column; what is none is added to `issues`."""
+    if given is None:
+        return ()
+    if (issue := _target_issue(name, given)) is not None:
+        issues.append(issue)
+        return ()
+    targets = [given] if isinstance(given, str | Target) else given
+    return tuple(field(target) if isinstance(target, str) else target for target in targets)
+
+
+def _target_issue(name: str, given: object) -> MappingIssue | None:
     """Say why this is no target, nor a list of targets; None if it is."""
     problem = f"expected a path or what field() makes, got {type(given).__name__}"
     targets = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)

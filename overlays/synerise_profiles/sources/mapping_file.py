@@ -1,15 +1,14 @@
 """Mapping files: a row mapping as TOML, read and written; what is wrong with one is told with its line.
 
-`tomllib` gives no lines of keys. So where something is wrong, the text is cut into statements, each of which is a key
-with its value or the header of a table, and is parsed by itself: that tells on which lines each key stands.
+All that is wrong is told at once. So what is misspelt is taken as it is meant, what cannot be parsed or used is left
+out, and the rest is looked at all the same.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -20,9 +19,11 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 
 from .errors import MappingError, MappingIssue
+from .fields import close_names
 from .mapping_options import OPTIONS_OF_KIND, MappingKind
 from .mapping_schema import KeyPath, Problem, schema_problems
 from .targets import FieldTarget, Target, field, is_zone, zone_name
+from .toml_reading import TomlText, key_places, read_toml
 from .toml_writer import NotTomlError, toml_line, toml_table
 
 __all__ = ["MappingFile", "located_in", "mapping_text", "read_mapping_file"]
@@ -30,14 +31,14 @@ __all__ = ["MappingFile", "located_in", "mapping_text", "read_mapping_file"]
 _OPTIONS: Final = frozenset[str]().union(*OPTIONS_OF_KIND.values())
 _LIST_FOR_TABLE: Final = "is a list; give a table"
 _ABOVE: Final = "; if the option is meant, it stands above [columns]"
-_match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
 
 
 @attrs.frozen(kw_only=True)
 class MappingFile:
     """A mapping file that was read: `columns` and `options` are the arguments of the method that `kind` names.
 
-    `issues` are what is wrong with it; then what they are about is left out of the arguments.
+    `issues` are what is wrong with it; then what they are about is left out of the arguments. `meant` are the options
+    that are misspelt, by their names, as the file has them.
     """
 
     name: str
@@ -46,10 +47,11 @@ class MappingFile:
     columns: Mapping[str, FieldTarget] = attrs.field(factory=dict[str, FieldTarget])
     options: dict[str, Any] = attrs.field(factory=dict[str, Any])
     issues: Sequence[MappingIssue] = ()
+    meant: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def locate(self, issues: Iterable[MappingIssue]) -> list[MappingIssue]:
         """Add to each issue the line on which it stands, as far as that is known."""
-        places = _places_of(self.text)
+        places = key_places(self.text)
         found: list[MappingIssue] = []
         for issue in issues:
             of_where = issue.problem.startswith("where")
@@ -78,12 +80,12 @@ class MappingFile:
         elif inner and not problem.startswith("has no option"):
             problem = f"{inner[-1]} {problem}"
         problem += _ABOVE if column in _OPTIONS else ""
-        line = self._line(_places_of(self.text), path, names[::-1])
+        line = self._line(key_places(self.text), path, names[::-1])
         return MappingIssue(column, "", problem, line)
 
     def _line(self, places: Mapping[KeyPath, tuple[int, int]], path: KeyPath, words: Sequence[str]) -> int:
         """Return the line of a key, or of the first of these words in its value; 0 where it is not there."""
-        wanted = path
+        wanted = path = (self.meant.get(str(path[0]), path[0]), *path[1:]) if path else path
         while path and path not in places:
             path = path[:-1]
         if not path or path == ("columns",) != wanted:
@@ -105,17 +107,17 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
         text = Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise MappingError([MappingIssue("", "", "is not UTF-8, in which TOML is written")], file=name) from None
-    text = text.replace("\r\n", "\n")
-    file = MappingFile(name=name, text=text)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MappingError([_syntax_issue(error)], file=name) from None
-    wrong = [*_for_below(content)] or [*schema_problems(content)]
-    issues = [file.issue(*problem) for problem in wrong]
+    read = read_toml(text.replace("\r\n", "\n"))
+    file = MappingFile(name=name, text=read.text)
+    issues = [MappingIssue("", "", problem, line) for line, problem in read.problems]
+    if read.content is None:
+        raise MappingError(issues, file=name)
+    content, wrong, meant = _as_meant(read)
+    file = attrs.evolve(file, meant=meant)
+    issues += [file.issue(*problem) for problem in wrong]
     given: object = content.get("columns")
-    kind: MappingKind = content.get("for", "")
-    if not is_object(given) or kind not in OPTIONS_OF_KIND:
+    kind = _kind_meant(content.get("for"), read.lost.get("for", ""))
+    if not is_object(given) or kind is None:
         raise MappingError(issues, file=name)
     bad = {path[1] for path, _ in wrong if path[0] == "columns"}
     given = {column: targets for column, targets in given.items() if column not in bad}
@@ -133,11 +135,35 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
     return attrs.evolve(file, kind=kind, columns=columns, options=options, issues=issues)
 
 
-def _for_below(content: Mapping[str, Any]) -> Iterator[Problem]:
-    """Say that `for =` stands in a table, where TOML has all that is below its header."""
+def _as_meant(read: TomlText) -> tuple[dict[str, Any], list[Problem], dict[str, str]]:
+    """Return the content, with `for =` above its tables and options by their names; what is wrong; those names."""
+    content, wrong, meant = dict(read.content or {}), list[Problem](), dict[str, str]()
     for table, inside in content.items():
         if "for" not in content and is_object(inside) and inside.get("for") in tuple(OPTIONS_OF_KIND):
-            yield (table, "for"), f"stands below [{table}], and is part of it; for = stands above all tables"
+            content = {**content, "for": inside["for"], table: {key: inside[key] for key in inside if key != "for"}}
+            problem = f"stands below [{table}], and is part of it; for = stands above all tables"
+            wrong.append(((table, "for"), problem))
+            break
+    for path, problem in schema_problems(content):
+        close = close_names(str(path[0]), {"for", "columns", *_OPTIONS} - content.keys()) if len(path) == 1 else ""
+        if problem.startswith("has no option") and close.count("'") == 2:
+            meant[close.strip("'")] = str(path[0])
+            wrong.append((path, problem))
+    content = {**content, **{name: content[own] for name, own in meant.items()}}
+    content = {name: value for name, value in content.items() if name not in meant.values()}
+    wrong += [
+        (path, problem)
+        for path, problem in schema_problems(content)
+        if not (problem.startswith("needs for") and "for" in read.lost)
+    ]
+    return content, wrong, meant
+
+
+def _kind_meant(given: object, lost: str) -> MappingKind | None:
+    """Return the kind that is meant by a word, or by a line that could not be parsed; None if that is not clear."""
+    words = [given] if isinstance(given, str) else lost.split("=", 1)[-1].split("#", maxsplit=1)[0].split()
+    close = close_names(str(words[0]).strip("'\""), OPTIONS_OF_KIND) if words else ""
+    return next((kind for kind in OPTIONS_OF_KIND if repr(kind) == close), None)
 
 
 @contextmanager
@@ -177,56 +203,6 @@ def _targets(file: MappingFile, column: str, given: object, issues: list[Mapping
     except MappingError as error:
         issues += file.locate(attrs.evolve(issue, column=column) for issue in error.issues)
         return None
-
-
-def _syntax_issue(error: tomllib.TOMLDecodeError) -> MappingIssue:
-    found = _match_syntax_error(str(error))
-    problem, line = (found[1], int(found[2] or 0)) if found else ("cannot be parsed", 0)
-    hint = "; a name with blanks, or with letters beyond ASCII, stands in quotes" if "after a key" in problem else ""
-    return MappingIssue("", "", f"is not TOML: {problem}{hint}", line)
-
-
-def _key_lines(text: str) -> Iterator[tuple[KeyPath, tuple[int, int]]]:
-    """Yield each path of keys with the first and the last line of its statement."""
-    header, begun, start = "", "", 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not begun:
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            start = number
-            if line.lstrip().startswith("["):
-                header = ""
-        begun += f"{line}\n"
-        try:
-            found = tomllib.loads(header + begun)
-        except tomllib.TOMLDecodeError:
-            continue
-        if not header and begun.lstrip().startswith("["):
-            header = begun
-        for path in _paths(found, ()):
-            yield path, (start, number)
-        begun = ""
-
-
-def _places_of(text: str) -> dict[KeyPath, tuple[int, int]]:
-    """Return the lines of each key; of a table, those of its header."""
-    places: dict[KeyPath, tuple[int, int]] = {}
-    for path, lines in _key_lines(text):
-        if len(path) > 1 or path not in places:
-            places[path] = lines
-    return places
-
-
-def _paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
-    """Yield the paths of all that is inside a value."""
-    items: Iterable[tuple[str | int, object]] = ()
-    if is_object(value):
-        items = value.items()
-    elif is_list(value):
-        items = enumerate(value)
-    for key, item in items:
-        yield (*path, key)
-        yield from _paths(item, (*path, key))
 
 
 def mapping_text(

@@ -8,15 +8,11 @@ by its own types, since a cast to those of another would round numbers, or end t
 from __future__ import annotations
 
 import bisect
-import errno
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
-from itertools import accumulate, filterfalse, groupby, takewhile
-from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from itertools import accumulate, filterfalse, groupby
+from typing import Any
 
 import attrs
 
@@ -29,13 +25,10 @@ from synerise_profiles_api.names import checks_names
 from .arrow import ArrowSource, cell_kind
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
-from .table_folders import check_table_folders
-from .tables import Table, open_dataset
+from .parquet_files import ParquetFiles, ParquetPaths, find_files
+from .tables import Table, open_dataset, parquet_options
 
 __all__ = ["ParquetPaths", "ParquetSource", "read_parquet"]
-
-ParquetPaths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
-_WILDCARDS: Final = frozenset("*?[")
 
 
 @checks_names
@@ -58,26 +51,7 @@ def read_parquet(
     `group_by`.
     """
     arrow = import_pyarrow()
-    return ParquetSource(arrow, _find_files(arrow, paths, filesystem), mapping, sort=sort)
-
-
-@attrs.frozen
-class _Files:
-    """Files within a file system, in the order in which they are read, and the folder that they have in common."""
-
-    system: Any
-    paths: tuple[str, ...]
-    base: str
-
-    def name_of(self, path: str) -> str:
-        """Return the path below the folder: what tells a file from its neighbours."""
-        return path.removeprefix(self.base).lstrip("/")
-
-    @property
-    def folder_columns(self) -> frozenset[str]:
-        """The columns that are names of folders."""
-        steps = [step for path in self.paths for step in self.name_of(path).split("/")[:-1]]
-        return frozenset(step.partition("=")[0] for step in steps if "=" in step)
+    return ParquetSource(arrow, find_files(arrow, paths, filesystem), mapping, sort=sort)
 
 
 @attrs.frozen
@@ -98,7 +72,7 @@ class _Content:
 class ParquetSource(ArrowSource):
     """The rows of Parquet files; made by `read_parquet`."""
 
-    def __init__(self, arrow: Any, files: _Files, mapping: RowMapping, *, sort: bool = False) -> None:
+    def __init__(self, arrow: Any, files: ParquetFiles, mapping: RowMapping, *, sort: bool = False) -> None:
         content = _open_files(arrow, files)
         self._ends = list(accumulate(content.counts))
         self._files = files
@@ -106,6 +80,8 @@ class ParquetSource(ArrowSource):
         issues = [MappingIssue(name, "", content.problems[name]) for name in self._names if name in content.problems]
         if issues:
             raise MappingError(issues, operation=mapping.operations[0].name)
+        for path in files.passed_over:
+            self._column_notes[f"{files.name_of(path)} is no Parquet file, and is not read"] = 1
         known = [frozenset(schema.names) for schema in content.schemas]
         for name in filterfalse(files.folder_columns.__contains__, self._names):
             if missing := sum(name not in names for names in known):
@@ -159,7 +135,7 @@ class ParquetSource(ArrowSource):
         return f"{self.file_names[number]}, row {index - (self._ends[number - 1] if number else 0)}"
 
 
-def _open_files(arrow: Any, files: _Files) -> _Content:
+def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
     """Read the schemas of all files, and make a dataset of them."""
     datasets, parquet = import_module("pyarrow.dataset"), import_module("pyarrow.parquet")
     schemas: list[Any] = []
@@ -173,13 +149,10 @@ def _open_files(arrow: Any, files: _Files) -> _Content:
             except (arrow.ArrowException, OSError) as error:
                 file.seek(0)
                 raise _refused_file(files.name_of(path), file.read(4096), error) from None
-    is_local = files.system.type_name == "local"
-    # On a disk columns are read as they are needed; elsewhere each read costs a round trip, so parts are read at once.
-    options = datasets.ParquetFragmentScanOptions(use_buffered_stream=is_local, pre_buffer=not is_local)
     make = partial(
         datasets.dataset,
         filesystem=files.system,
-        format=datasets.ParquetFileFormat(default_fragment_scan_options=options),
+        format=datasets.ParquetFileFormat(default_fragment_scan_options=parquet_options()),
         partitioning="hive",
         partition_base_dir=files.base or None,
     )
@@ -193,7 +166,7 @@ def _open_files(arrow: Any, files: _Files) -> _Content:
 
 
 def _schema_of_all(
-    arrow: Any, dataset_schema: Any, schemas: Sequence[Any], files: _Files
+    arrow: Any, dataset_schema: Any, schemas: Sequence[Any], files: ParquetFiles
 ) -> tuple[Any, dict[str, str]]:
     """Return a schema with the columns of all files, and by name what is wrong with those of no one kind.
 
@@ -227,87 +200,3 @@ def _refused_file(name: str, head: bytes, error: Exception) -> Exception:
     except InvalidRequestError as other:
         return InvalidRequestError(f"{name} {other.problem}", field="paths")
     return InvalidRequestError(f"{name} is damaged or cut off: {type(error).__name__}", field="paths")
-
-
-def _find_files(arrow: Any, paths: ParquetPaths, filesystem: Any) -> _Files:
-    """Find the files that paths mean; raises InvalidRequestError where there are none."""
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(_checked_paths(paths))
-    located = [_locate(arrow, os.fspath(path), filesystem) for path in given]
-    if not located:
-        raise InvalidRequestError("is empty; give the path of a file", field="paths")
-    system = located[0][0]
-    if any(other != system for other, _ in located):
-        raise InvalidRequestError("lie in several stores; read each by a call", field="paths")
-    found = [file for _, path in located for file in sorted(_expand(system, path))]
-    if not found:
-        raise InvalidRequestError("lead to no file", field="paths")
-    if len(set(found)) < len(found):
-        raise InvalidRequestError("name a file twice, so that its rows would be sent twice", field="paths")
-    common = os.path.commonpath([os.path.dirname(file) for file in found]).split("/")  # noqa: PTH120 - not of this system
-    return _Files(system, tuple(found), "/".join(takewhile(lambda step: "=" not in step, common)))
-
-
-def _checked_paths(paths: object) -> Iterator[str | os.PathLike[str]]:
-    kind = type(paths).__name__
-    found: object
-    for found in cast("Sequence[object]", paths) if isinstance(paths, list | tuple) else [None]:
-        if not isinstance(found, str | os.PathLike):
-            raise InvalidRequestError(f"expected a path or a list of paths, got {kind}", field="paths")
-        yield cast("str | os.PathLike[str]", found)
-
-
-def _locate(arrow: Any, path: str, filesystem: Any) -> tuple[Any, str]:
-    """Return the file system of a path, and the path within it. An address may hold a password: no error shows it."""
-    systems = import_module("pyarrow.fs")
-    scheme, mark, _ = path.partition("://")
-    if not path:
-        raise InvalidRequestError("is empty; give the path of a file", field="paths")
-    if filesystem is not None:
-        if not isinstance(filesystem, systems.FileSystem) and not hasattr(filesystem, "protocol"):
-            kind = type(filesystem).__name__
-            raise InvalidRequestError(f"expected a file system of pyarrow or fsspec, got {kind}", field="filesystem")
-        is_arrow = isinstance(filesystem, systems.FileSystem)
-        return filesystem if is_arrow else systems.PyFileSystem(systems.FSSpecHandler(filesystem)), path
-    if not mark:
-        return systems.LocalFileSystem(), Path(path).absolute().as_posix()
-    address, question, options = path.partition("?")
-    steps = address.split("/")
-    fixed = list(takewhile(_WILDCARDS.isdisjoint, steps))  # a pattern is no address
-    try:
-        system, base = systems.FileSystem.from_uri("/".join(fixed) + question + options)
-    except (arrow.ArrowException, ValueError, OSError, NotImplementedError) as error:
-        problem = f"is an address {scheme}:// that pyarrow cannot open ({type(error).__name__}); give filesystem="
-        raise InvalidRequestError(problem, field="paths") from None
-    return system, "/".join([base, *steps[len(fixed) :]])
-
-
-def _expand(system: Any, path: str) -> Iterator[str]:
-    """Yield the files that a path means: itself, those of a folder, or those that fit a pattern; hidden ones aside."""
-    systems = import_module("pyarrow.fs")
-    kind = system.get_file_info(path).type
-    if kind == systems.FileType.File:
-        yield path
-        return
-    steps = path.split("/")
-    fixed = list(takewhile(_WILDCARDS.isdisjoint, steps)) if kind == systems.FileType.NotFound else steps
-    pattern = steps[len(fixed) :] or ["**", "*"]
-    if kind == systems.FileType.NotFound and len(fixed) == len(steps):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    folder = systems.FileSelector("/".join(fixed), allow_not_found=True, recursive=len(pattern) > 1)
-    listed, found = system.get_file_info(folder), list[str]()
-    for info in listed:
-        below = info.path.split("/")[len(fixed) :]
-        is_hidden = any(step.startswith(("_", ".")) and "=" not in step for step in below)
-        if info.type == systems.FileType.File and not is_hidden and _fits(below, pattern):
-            found.append(info.path)
-    check_table_folders(system, "/".join(fixed).rstrip("/"), listed, found)
-    yield from found
-
-
-def _fits(steps: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the steps of a path fit a pattern, in which two stars stand for any number of steps."""
-    if not steps or not pattern:
-        return not steps and not pattern
-    if pattern[0] == "**":
-        return any(_fits(steps[number:], pattern[1:]) for number in range(len(steps)))
-    return fnmatchcase(steps[0], pattern[0]) and _fits(steps[1:], pattern[1:])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 from synerise_profiles._core.files import FileId
@@ -55,6 +55,9 @@ class Source(abc.ABC):
         self.notes: dict[str, int] = {}
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
         self._column_notes: dict[str, int] = {}
+        is_apart = mapping is not None and bool(mapping.lines.group_by) and not sort
+        self.order_digest: Callable[[int], str | None] | None = self._order_digest if is_apart else None
+        """Returns what stands for the order of a row, by its index; None where no line of one can come further down."""
         self.columns: tuple[str, ...] = ()
         """The names of the columns, as far as they are known."""
 
@@ -99,6 +102,9 @@ class Source(abc.ABC):
         Of an order it is where the order begins.
         """
         return self.locate_record(index) if self._assembler is None else self._assembler.locate(index)
+
+    def _order_digest(self, index: int) -> str | None:
+        return None if self._assembler is None else self._assembler.order_digest(index)
 
     def explain(self, field: str, reason: str) -> str:
         """Return why a row was refused, with the empty columns where it lacks a field."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
@@ -16,12 +17,14 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_object
 
 from .errors import printable_name
 
-__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "tell_breaks"]
+__all__ = ["Table", "duckdb_reader", "open_dataset", "open_table", "parquet_options", "tell_breaks"]
 
 Batches: TypeAlias = "Callable[[Sequence[str]], Iterable[Any]]"
+_COLUMN_BYTES: Final = 1 << 20
 _BATCH_ROWS: Final = 8192
 """So many rows are asked for at a time, where a library lets one choose."""
 
@@ -54,21 +57,51 @@ def open_table(arrow: Any, table: Any) -> Table:
     raise InvalidRequestError(problem, field="table")
 
 
-def _open_stream(open_: Callable[[], Any]) -> Table:
+def _open_stream(open_: Callable[[], Any], *, is_read_once: bool = False) -> Table:
     """Make a table of what opens a stream of batches: it is opened at once, and anew when rows are read again."""
     opened = [open_()]
-    return Table(opened[0].schema, lambda _: opened.pop() if opened else open_())
+
+    def batches(_: Sequence[str]) -> Any:
+        if is_read_once and not opened:
+            raise InvalidRequestError(_WAS_READ, field="table")
+        return opened.pop() if opened else open_()
+
+    return Table(opened[0].schema, batches)
+
+
+_WAS_READ: Final = "is a stream, which was read before; make it anew for another reading"
 
 
 def open_dataset(dataset: Any) -> Table:
     """Make a table of a pyarrow dataset, read in its own order and few batches ahead, so that memory stays flat."""
+    options = {"batch_size": _BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+    if all(map(_keeps_what_was_read, getattr(dataset, "children", [dataset]))):
+        options["fragment_scan_options"] = parquet_options()
 
     def batches(names: Sequence[str]) -> Iterable[Any]:
-        scanner = dataset.scanner(columns=list(names), batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1)
+        scanner = dataset.scanner(columns=list(names), **options)
         found: Iterable[Any] = scanner.to_batches()
         return found
 
     return Table(dataset.schema, batches)
+
+
+def parquet_options() -> Any:
+    """Return options by which a file of Parquet is read a part at a time: by default all that was read stays in memory.
+
+    A part of a column costs a round trip to an object store, so it is not small.
+    """
+    datasets = import_module("pyarrow.dataset")
+    return datasets.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=_COLUMN_BYTES)
+
+
+def _keeps_what_was_read(dataset: Any) -> bool:
+    """Whether a dataset is of files of Parquet, read as is the default; options that decrypt them are left alone."""
+    options = getattr(getattr(dataset, "format", None), "default_fragment_scan_options", None)
+    is_plain = all(
+        getattr(options, name, None) is None for name in ("decryption_properties", "parquet_decryption_config")
+    )
+    return getattr(options, "type_name", "") == "parquet" and is_plain
 
 
 def tell_breaks(errors: type[Exception] | tuple[type[Exception], ...], table: Table, field: str, problem: str) -> Table:
@@ -93,20 +126,49 @@ def _open_pyarrow(arrow: Any, table: Any) -> Table | None:
     elif hasattr(table, "projected_schema"):
         found = Table(table.projected_schema, lambda _: table.to_batches())
     elif hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
-        found = Table(table.schema_arrow, lambda names: table.iter_batches(_BATCH_ROWS, columns=list(names)))
+        found = Table(table.schema_arrow, partial(_parquet_batches, table))
     return None if found is None else tell_breaks((arrow.ArrowException, OSError), found, "table", _NOT_AS_ITS_SCHEMA)
+
+
+def _parquet_batches(file: Any, names: Sequence[str]) -> Iterator[Any]:
+    """Yield the batches of a file of Parquet, by its row groups: one reading keeps in memory what it has read."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(names))
 
 
 def _open_reader(arrow: Any, table: Any) -> Table | None:
     """Take what makes a reader of batches: a relation of DuckDB, a scan of Iceberg; or a dataset: a table of Delta."""
     errors = (arrow.ArrowException, OSError)
     if hasattr(table, "to_pyarrow_dataset"):
-        return tell_breaks(errors, open_dataset(table.to_pyarrow_dataset()), "table", _NOT_AS_ITS_SCHEMA)
+        return tell_breaks(errors, open_dataset(_delta_dataset(table)), "table", _NOT_AS_ITS_SCHEMA)
     if hasattr(table, "to_arrow_batch_reader"):
         return tell_breaks(errors, _open_stream(table.to_arrow_batch_reader), "table", _NOT_AS_ITS_SCHEMA)
     if type(table).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        return tell_breaks(errors, _open_stream(lambda: duckdb_reader(table)), "table", _NOT_COMPUTED)
+        is_result = not hasattr(table, "project")  # what was executed, not a relation
+        found = _open_stream(lambda: duckdb_reader(table), is_read_once=is_result)
+        return tell_breaks(errors, found, "table", _NOT_COMPUTED)
     return None
+
+
+def _delta_dataset(table: Any) -> Any:
+    """Return the dataset of a table of Delta; raises InvalidRequestError where that would not be its rows."""
+    configuration: object = getattr(table.metadata(), "configuration", None) if hasattr(table, "metadata") else None
+    if is_object(configuration) and configuration.get(_COLUMN_MAPPING, "none") != "none":
+        problem = (
+            f"has {_COLUMN_MAPPING}, and its dataset knows no column by its name, so that all cells would be empty"
+        )
+        raise InvalidRequestError(f"{problem}; {_BY_DUCKDB}", field="table")
+    try:
+        return table.to_pyarrow_dataset()
+    except Exception as error:
+        if type(table).__module__.partition(".")[0] != "deltalake" or isinstance(error, OSError):
+            raise
+        problem = f"has no dataset of pyarrow ({type(error).__name__}), as with deletion vectors"
+        raise InvalidRequestError(f"{problem}; {_BY_DUCKDB}", field="table") from None
+
+
+_COLUMN_MAPPING: Final = "delta.columnMapping.mode"
+_BY_DUCKDB: Final = "read it by read_sql with DuckDB: SELECT * FROM delta_scan('path')"
 
 
 _NOT_AS_ITS_SCHEMA: Final = (
@@ -150,7 +212,8 @@ def _read_stream(arrow: Any, table: Any) -> Any:
 def _open_protocol(arrow: Any, table: Any) -> Table | None:
     """Take what offers a protocol: the streams and arrays of Arrow, or the older one of data frames."""
     if hasattr(table, "__arrow_c_stream__"):
-        return _open_stream(lambda: _read_stream(arrow, table))
+        is_once = hasattr(table, "__next__") or hasattr(table, "read_next_batch")
+        return _open_stream(lambda: _read_stream(arrow, table), is_read_once=is_once)
     if hasattr(table, "__arrow_c_array__"):
         return _open_stream(lambda: arrow.Table.from_batches([arrow.record_batch(table)]).to_reader())
     if hasattr(table, "__dataframe__"):
@@ -178,9 +241,14 @@ def _open_batches(arrow: Any, table: object) -> Table | None:
                 raise InvalidRequestError(problem, field="table")
             yield from found.batches(schema.names)
 
+    def read(_: Sequence[str]) -> Iterator[Any]:
+        if not begun and opened is parts:
+            raise InvalidRequestError(_WAS_READ, field="table")
+        return batches(begun.pop() if begun else parts)
+
     schema = open_table(arrow, first).schema
     begun = [chain((first,), opened)]
-    return Table(schema, lambda _: batches(begun.pop() if begun else parts))
+    return Table(schema, read)
 
 
 _OPENERS: Final = (_open_pyarrow, _open_reader, _open_lazy_frame, _open_protocol, _open_batches)
@@ -190,6 +258,8 @@ def _hint(table: object) -> str:
     """Say what to do with an object that is no table, where that is known."""
     if isinstance(table, str | os.PathLike):
         return "; files are read by read_parquet, read_csv and read_jsonl"
+    if type(table).__module__.partition(".")[0] == "pyiceberg" and hasattr(table, "scan"):
+        return "; give its .scan()"
     is_rows = isinstance(table, list) and bool(cast("list[object]", table)) and isinstance(table[0], dict)
     return "; pyarrow.Table.from_pylist makes one of rows" if is_rows else ""
 

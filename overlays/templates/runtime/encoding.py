@@ -33,12 +33,12 @@ __all__ = [
     "FreeFormModel",
     "Model",
     "body_content",
+    "copy_with",
     "is_keyed",
     "list_content",
     "list_items",
     "pop_model",
     "pop_models",
-    "pop_required",
     "query_string",
     "to_wire",
 ]
@@ -146,11 +146,14 @@ def list_content(operation: Operation, items: list[Any]) -> tuple[bytes, Any]:
     return content, wire
 
 
-def pop_required(data: dict[str, Any], model: str, key: str) -> Any:
-    """Take a field that a request model cannot do without."""
-    if data.get(key, UNSET) is UNSET:
-        raise InvalidRequestError(missing_problem(key, data), field=f"{model}.{key}")
-    return data.pop(key)
+def copy_with(data: Mapping[str, Any], model: str, *required: str) -> dict[str, Any]:
+    """Copy the fields of a request model; raise InvalidRequestError for all that it cannot do without and lacks."""
+    missing = [key for key in required if data.get(key, UNSET) is UNSET]
+    if missing:
+        others = [f"{key} {missing_problem(key, data)}" for key in missing[1:]]
+        problem = "; ".join([missing_problem(missing[0], data), *others])
+        raise InvalidRequestError(problem, field=f"{model}.{missing[0]}")
+    return dict(data)
 
 
 def pop_model(value: Any, read: Callable[[Mapping[str, Any]], T]) -> Any:

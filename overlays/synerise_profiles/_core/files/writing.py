@@ -74,6 +74,11 @@ class WrittenFile:
             raise
         return start + len(content)
 
+    def cut_to(self, end: int) -> None:
+        """Cut off what is behind, as an interruption may have left it there. Raises OSError."""
+        if self.size > end:
+            os.ftruncate(self._descriptor, end)
+
     def commit(self, tail_from: int | None = None) -> None:
         """Say that what was written is to stay."""
 
@@ -113,9 +118,15 @@ class PartFile(WrittenFile):
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
-        super().__init__(target, descriptor)
-        if not _lock(descriptor) or file_id(self.path) != self.id:
-            self.close()
+        is_ours = False
+        try:
+            super().__init__(target, descriptor)
+            is_ours = _lock(descriptor) and file_id(self.path) == self.id
+        finally:
+            if not is_ours:  # also where an interruption cut in
+                os.close(descriptor)
+                self._descriptor = -1
+        if not is_ours:
             raise refused(argument, "is being written by another run")
 
     def stream(self) -> IO[bytes]:
@@ -132,7 +143,7 @@ class PartFile(WrittenFile):
             if sys.platform == "win32":  # there, no open file is replaced
                 os.close(old)
             path.replace(self.path)
-        except OSError:
+        except BaseException:
             os.close(self._descriptor)
             self._descriptor = old
             with contextlib.suppress(OSError):
@@ -158,7 +169,11 @@ class PartFile(WrittenFile):
             _keep_mode(self._descriptor, self.target.stat())
         if sys.platform == "win32":  # there, no open file is renamed
             self.close()
-        self.path.replace(self.target)
+        try:
+            self.path.replace(self.target)
+        except FileNotFoundError:
+            if file_id(self.target) != self.id:  # else an interruption came behind it
+                raise
         self.close()
         sync_folder(self.target)
 

@@ -154,10 +154,12 @@ def _read(path: str) -> str:
 
 
 def _json(key: str, text: str) -> Any:
-    from synerise_profiles_api.decoding import read_json  # noqa: PLC0415 - a help page does without
+    from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly  # noqa: PLC0415 - as above
 
     try:
-        return read_json(text.encode("utf-8", "surrogatepass"))
+        return load_exactly(text.encode("utf-8", "surrogatepass"))
+    except LossyJsonError as error:
+        raise CommandError(f"{key}: {error}") from None
     except ValueError:
         raise CommandError(f"{key}: is no JSON; text is given by {key}=TEXT") from None
 

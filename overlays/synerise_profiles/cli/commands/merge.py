@@ -74,7 +74,17 @@ def plan(sources: tuple[str, ...], **options: Any) -> int:
         if options["save"] is not None:
             plans.write_jsonl(options["save"])
         write_line(as_typed(plans.to_text(show_values=options["show_values"])))
-    return DONE
+        return _tell_inapplicable(plans)
+
+
+def _tell_inapplicable(plans: MergePlanSet) -> int:
+    """Say why plans cannot be applied, if there are such; return the exit status."""
+    if not plans.counts.inapplicable:
+        return DONE
+    for one in plans:
+        if one.problems:
+            click.echo(f"plan {one.fingerprint[:12]} cannot be applied: {'; '.join(one.problems)}", err=True)
+    return REFUSED
 
 
 def _plans(client: Synerise, sources: tuple[str, ...], options: Mapping[str, Any]) -> MergePlanSet:

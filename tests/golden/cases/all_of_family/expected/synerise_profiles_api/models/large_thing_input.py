@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_required
+from ..encoding import Model, copy_with, pop_model
 from ..types import UNSET, Unset
 from .part_input import PartInput
 
@@ -35,13 +35,13 @@ class LargeThingInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "LargeThingInput", "name", "note", "size")
         return cls(
-            name=pop_required(rest, "LargeThingInput", "name"),
-            note=pop_required(rest, "LargeThingInput", "note"),
-            size=pop_required(rest, "LargeThingInput", "size"),
+            name=rest.pop("name"),
+            note=rest.pop("note"),
+            size=rest.pop("size"),
             part=pop_model(rest.pop("part", UNSET), PartInput.from_dict),
             additional_properties=rest,
         )

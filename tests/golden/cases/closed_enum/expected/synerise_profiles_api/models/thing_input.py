@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -33,12 +33,10 @@ class ThingInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
-        return cls(
-            kind=pop_required(rest, "ThingInput", "kind"), former=rest.pop("former", UNSET), additional_properties=rest
-        )
+        rest = copy_with(data, "ThingInput", "kind")
+        return cls(kind=rest.pop("kind"), former=rest.pop("former", UNSET), additional_properties=rest)
 
     def _fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = dict(self.additional_properties)

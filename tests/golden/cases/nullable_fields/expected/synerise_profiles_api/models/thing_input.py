@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_model, pop_models, pop_required
+from ..encoding import Model, copy_with, pop_model, pop_models
 from ..types import UNSET, Unset
 from .inner_input import InnerInput
 
@@ -57,12 +57,12 @@ class ThingInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ThingInput", "name", "note")
         return cls(
-            name=pop_required(rest, "ThingInput", "name"),
-            note=pop_required(rest, "ThingInput", "note"),
+            name=rest.pop("name"),
+            note=rest.pop("note"),
             size=rest.pop("size", UNSET),
             weight=rest.pop("weight", UNSET),
             since=rest.pop("since", UNSET),

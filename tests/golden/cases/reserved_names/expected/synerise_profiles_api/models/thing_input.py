@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from ..encoding import Model, pop_required
+from ..encoding import Model, copy_with
 from ..types import UNSET, Unset
 
 __all__ = ["ThingInput"]
@@ -52,11 +52,11 @@ class ThingInput(Model):
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping with the publisher's keys; keys that it does not know are kept.
 
-        Raises InvalidRequestError when a required key is missing.
+        Raises InvalidRequestError when required keys are missing, and names them all.
         """
-        rest = dict(data)
+        rest = copy_with(data, "ThingInput", "type")
         return cls(
-            type_=pop_required(rest, "ThingInput", "type"),
+            type_=rest.pop("type"),
             class_=rest.pop("class", UNSET),
             list_=rest.pop("list", UNSET),
             field=rest.pop("field", UNSET),

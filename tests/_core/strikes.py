@@ -1,0 +1,117 @@
+"""Strikes: what raises, or is called, at a chosen moment at which the interpreter may call the handler of a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import sys
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+_MOMENTS = ("CALL", "RESUME", "JUMP_BACKWARD")
+
+Place = tuple[CodeType, int]
+"""An instruction, by its code and its offset."""
+
+
+class _Moments:
+    """A trace function that calls `at_moment` at each of the moments in some modules, in the thread that it is set in.
+
+    The interpreter calls handlers at calls, at the beginning of a function and at jumps back; here both before and
+    after those.
+    """
+
+    def __init__(self, files: Container[str]) -> None:
+        self._files = files
+        self._last = ("", "", "")
+
+    def at_moment(self, frame: FrameType) -> None:
+        raise NotImplementedError
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if frame.f_code.co_filename not in self._files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if name != "PRECALL":
+                is_moment = self._is_moment(name)
+                self._last = (*self._last[1:], name)
+                if is_moment:
+                    self.at_moment(frame)
+        return self
+
+    def _is_moment(self, name: str) -> bool:
+        last = self._last
+        if last == ("LOAD_CONST",) * 3:  # the call that ends a `with` block, which nothing precedes
+            return False
+        return name.startswith(_MOMENTS) or (last[-1].startswith((*_MOMENTS, "RETURN")) and name != "LOAD_CONST")
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+
+class At(_Moments):
+    """Calls a function at the n-th of the moments, in some modules, at which the interpreter may call a handler.
+
+    It does so at calls, at the beginning of a function and at jumps back; here both before and after those.
+    """
+
+    def __init__(self, n: int, files: Container[str], function: Callable[[], None]) -> None:
+        super().__init__(files)
+        self.left = n
+        self._function = function
+
+    def at_moment(self, frame: FrameType) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.left = -1
+            sys.settrace(None)
+            self._function()
+
+
+class Count(_Moments):
+    """Counts how often each of the moments comes."""
+
+    def __init__(self, files: Container[str]) -> None:
+        super().__init__(files)
+        self.found: Counter[Place] = Counter()
+
+    def at_moment(self, frame: FrameType) -> None:
+        self.found[frame.f_code, frame.f_lasti] += 1
+
+    def targets(self) -> list[tuple[Place, int]]:
+        """Each moment as it comes first, and as it comes last."""
+        return [(place, nth) for place, count in self.found.items() for nth in sorted({1, count})]
+
+
+class Strike(_Moments):
+    """Raises an exception at a place, as it comes the n-th time."""
+
+    def __init__(self, files: Container[str], target: tuple[Place, int], error: BaseException) -> None:
+        super().__init__(files)
+        (self._code, self._offset), self._left = target
+        self._error = error
+        self.has_struck = False
+
+    @property
+    def where(self) -> str:
+        """The function and the line that it strikes."""
+        lines = (line for start, end, line in self._code.co_lines() if start <= self._offset < end)
+        return f"{self._code.co_filename}:{next(lines, None)} {self._code.co_qualname}"
+
+    def at_moment(self, frame: FrameType) -> None:
+        if frame.f_code is self._code and frame.f_lasti == self._offset:
+            self._left -= 1
+            if self._left == 0:
+                self.has_struck = True
+                sys.settrace(None)
+                raise self._error

@@ -1,0 +1,91 @@
+"""Why no connection came about: TLS, proxies, and files that stand in the way of what is written."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
+from synerise_profiles._core.files import AppendFile, PartFile, target_of
+from synerise_profiles.errors import APIConnectionError
+
+
+@contextmanager
+def speaking(content: bytes) -> Iterator[int]:
+    """A server that says this to whoever connects."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(content)
+                    connection.recv(10_000)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_host_that_does_not_speak_tls_is_told() -> None:
+    """As such, and the request cannot have been carried out."""
+    with (
+        speaking(b"HTTP/1.1 200 OK\r\n\r\n") as port,
+        Synerise(token="t", base_url=f"https://127.0.0.1:{port}", max_retries=0) as client,
+        pytest.raises(APIConnectionError, match="TLS could not be agreed on") as caught,
+    ):
+        client.tags.list()
+    assert not caught.value.maybe_applied
+
+
+@pytest.mark.skipif(find_spec("socksio") is not None, reason="it is installed here")
+def test_a_socks_proxy_needs_a_package() -> None:
+    """The message says which, and not the password of the proxy."""
+    with pytest.raises(ConfigurationError, match=r"a SOCKS proxy needs the package socksio") as caught:
+        Synerise(token="t", base_url="https://example.invalid", proxy="socks5://me:secret@proxy:1080").tags.list()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_told() -> None:
+    """Without its address, which may hold a password."""
+    with pytest.raises(ConfigurationError) as caught:
+        Synerise(token="t", base_url="https://example.invalid", proxy="http://me:secret@proxy:port").tags.list()
+    assert "proxy" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    """By the name of the argument, whether a file is added to or replaced."""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InvalidRequestError, match="output: cannot be written: Is a directory"):
+        AppendFile(tmp_path / "folder", "output", is_locked=True)
+    with pytest.raises(InvalidRequestError, match="output"):
+        target_of(tmp_path / "folder", "output")
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    """The second is refused while the first writes; what is put in place then is whole."""
+    target = target_of(tmp_path / "a.csv", "output")
+    first = PartFile(target, "output")
+    first.write(b"whole\n")
+    # As another process would: a part with a number of its own.
+    beside = first.path.with_name(first.path.name.replace(str(os.getpid()), "1"))
+    os.link(first.path, beside)
+    with pytest.raises(InvalidRequestError, match="is being written by another run"):
+        PartFile(target, "output")
+    beside.unlink()
+    first.commit()
+    first.close()
+    assert target.read_bytes() == b"whole\n"

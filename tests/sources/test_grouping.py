@@ -1,0 +1,170 @@
+"""How the lines of an order are put together: sums, totals and currencies that do not fit, and many orders at once."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from synerise_profiles import Synerise
+from synerise_profiles.bulk import UnreadableRow, read_dead_letter
+from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sources import assembly, line_store, read_csv, read_jsonl
+from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
+
+LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
+NO_CURRENCY = {name: value for name, value in CONSTANTS.items() if "currency" not in name}
+
+
+def order(columns, *changes, **options):
+    """The one order that lines make, each like LINE but for what is changed."""
+    text = "".join(json.dumps(LINE | change) + "\n" for change in changes)
+    (row,) = read_jsonl(io.StringIO(text), mapping({**COLUMNS, **columns}, **options))
+    return row
+
+
+@pytest.mark.parametrize(
+    ("fees", "problem"),
+    [
+        (("x", 1), "is no number, and cannot be summed"),
+        ((True, 1), "is no number, and cannot be summed"),
+        ((1e300, 1e-300), "has more digits than a JSON number keeps; round it first"),
+        ((1.7e308, 1.7e308), "is beyond what a JSON number holds; send it as text"),
+    ],
+)
+def test_what_cannot_be_summed_refuses_the_order(fees, problem):
+    """By its field, and with all its lines."""
+    row = order({"Fee": "metadata.fee"}, *({"Fee": fee} for fee in fees), combine={"metadata.fee": "sum"})
+    assert (row.field, row.reason, len(row.row)) == ("metadata.fee", problem, 2)
+
+
+@pytest.mark.parametrize(("how", "fee"), [("first", 2), ("last", 3), ("sum", 5)])
+def test_a_line_that_gives_nothing_leaves_what_others_gave(how, fee):
+    """An empty cell is no value to choose or to add."""
+    fees = ({"Fee": given} for given in (None, 2, None, 3, None))
+    assert order({"Fee": "metadata.fee"}, *fees, combine={"metadata.fee": how})["metadata"] == {"fee": fee}
+
+
+def test_objects_of_several_lines_are_one_object():
+    """A field that only one line gives is the order's; one that differs is named by its whole path."""
+    columns = {"Till": "metadata.till", "Gift": "metadata.gift"}
+    assert order(columns, {"Till": 7, "Gift": None}, {"Till": 7, "Gift": "yes"})["metadata"] == {
+        "till": 7,
+        "gift": "yes",
+    }
+    refused = order(columns, {"Till": 7, "Gift": "yes"}, {"Till": 8, "Gift": "yes"})
+    assert isinstance(refused, UnreadableRow)
+    assert refused.field == "metadata.till"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "problem"),
+    [
+        (
+            [{"Cur": "GBP"}, {"Cur": "EUR"}],
+            "products[1].finalUnitPrice",
+            "is in another currency than products[0].finalUnitPrice; a transaction has one currency",
+        ),
+        ([{"Cur": "GBP"}, {"Cur": None}], "products[1].finalUnitPrice.currency", "is required"),
+        ([{"Cur": "GBP", "Qty": None}], "products[0].quantity", "is required"),
+        (
+            [{"Cur": "GBP", "Price": 1.234567890123, "Qty": 1.2345678901}],
+            "revenue.amount",
+            "has more digits than a JSON number keeps; round it first",
+        ),
+    ],
+)
+def test_products_that_have_no_total_refuse_the_order(changes, field, problem):
+    """They are in two currencies, lack a price, or their sum is no number of JSON."""
+    row = order({"Cur": "products[].finalUnitPrice.currency"}, *changes, constants=NO_CURRENCY)
+    assert (row.field, row.reason) == (field, problem)
+
+
+@pytest.mark.parametrize("name", ["revenue", "value"])
+def test_a_currency_that_is_not_that_of_the_products_refuses_the_order(name):
+    """Also where the amount is left out, to be computed: what the line says is not put aside."""
+    columns = {"Total": f"{name}.currency"}
+    refused = order(columns, {"Total": "EUR"}, {"Total": "EUR"})
+    assert (refused.field, refused.reason) == (
+        f"{name}.currency",
+        "is another currency than that of the products; a transaction has one currency",
+    )
+    money = {"amount": 0.2, "currency": "GBP"}
+    row = order(columns, {"Total": "GBP"}, {"Total": "GBP"})
+    assert (row["revenue"], row["value"]) == (money, money)
+
+
+def test_a_discount_makes_the_value_less_than_the_revenue():
+    """Both are as they were given, and the revenue that was left out is the sum."""
+    row = order(
+        {"Off": "discountAmount.amount", "Paid": "value.amount"},
+        {"Price": 10, "Off": 1, "Paid": 9},
+        constants={**CONSTANTS, "discountAmount.currency": "GBP", "value.currency": "GBP"},
+    )
+    assert (row["revenue"]["amount"], row["value"]["amount"]) == (10, 9)
+
+
+def test_an_order_that_comes_again_is_known_among_many(monkeypatch):
+    """The numbers of orders that were seen do not all stay in memory."""
+    monkeypatch.setattr(line_store, "_MAX_KEYS_IN_MEMORY", 3)
+    lines = [(str(number), *LINES[0][1:]) for number in (*range(10), 2, 9, 10)]
+    found = orders(lines)
+    assert [brief(row)[0] for row in found if not isinstance(row, UnreadableRow)] == [*map(str, range(10)), "10"]
+    again = [row for row in found if isinstance(row, UnreadableRow)]
+    assert [row.row[0]["No"] for row in again] == ["2", "9"]
+    assert all(row.part_of_order for row in again)
+
+
+def test_sorted_orders_that_are_refused_are_told_by_their_first_lines(monkeypatch):
+    """Wherever they stand in the file, and however many there are."""
+    monkeypatch.setattr(line_store, "_BUFFERED_POSITIONS", 4)
+    numbers = [7, 3, 9, 1, 7, 5, 8, 3, 2, 6, 4]
+    lines = [(str(number), *LINES[0][1:3], "one" if number % 2 else 1, *LINES[0][4:]) for number in numbers]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(text_of(lines)), mapping(), sort=True))
+        assert (report.read, report.accepted) == (9, 4)
+        firsts = {number: numbers.index(number) + 2 for number in (1, 3, 5, 7, 9)}
+        assert [item.reference for item in report.rejected] == list(firsts.values())
+
+
+def test_a_letter_does_not_hold_lines_without_end(monkeypatch):
+    """It says how many it holds, and is a part; an order that is good has all its lines."""
+    monkeypatch.setattr(assembly, "_MAX_LETTER_LINES", 2)
+    good, bad = LINES[0], (*LINES[0][:3], "one", *LINES[0][4:])
+    (row,) = orders([good] * 4)
+    assert len(row["products"]) == 4
+    (row,) = orders([good, good, good, bad])
+    assert (len(row.row), row.part_of_order) == (2, True)
+    assert row.reason.endswith("; its letter holds the first 2 lines")
+
+
+def test_an_order_does_not_wait_for_ever_for_what_stands_between_its_lines(monkeypatch):
+    """After so many lines without a key it has ended; what comes of it later was not adjacent."""
+    monkeypatch.setattr(assembly, "_MAX_BAD_LINES", 2)
+    keyless = ("", *LINES[0][1:])
+    found = orders([LINES[0], keyless, LINES[1], keyless, keyless, LINES[2], LINES[3]], bad_line="refuse_line")
+    assert [brief(row) if isinstance(row, dict) else row.part_of_order for row in found] == [
+        ("1", ["tea", "cup"], 0.3),
+        True,
+        True,
+        True,
+        ("2", ["jug"], 3.15),
+        True,
+    ]
+    assert "they are not adjacent" in found[-1].reason
+
+
+def test_letters_of_lines_are_read_as_their_mapping_says(tmp_path):
+    """What is still bad keeps all its lines; what is left out by now says so; without orders a line is a row."""
+    letters = tmp_path / "letters.jsonl"
+    bad = (*LINES[0][:3], "one", *LINES[0][4:])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_csv(io.StringIO(text_of([bad, LINES[1]])), mapping()), dead_letter=letters)
+        (letter,) = read_dead_letter(letters, mapping())
+        assert isinstance(letter["row"], UnreadableRow)
+        assert [cells["Sku"] for cells in letter["row"].row] == ["tea", "cup"]
+        (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: None))
+        assert letter["row"].reason == "is left out by prepare="
+        (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: cells if cells["Sku"] == "cup" else None))
+        assert brief(letter["row"]) == ("1", ["cup"], 0.2)

@@ -33,7 +33,9 @@ class _Moments:
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         if frame.f_code.co_filename not in self._files:
             return None
-        frame.f_trace_opcodes = True
+        if not frame.f_trace_opcodes:
+            frame.f_trace_opcodes = True
+            sys.settrace(sys.gettrace())  # without it Python 3.12 tells nothing of this frame's instructions
         if event == "opcode":
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
             if name != "PRECALL":

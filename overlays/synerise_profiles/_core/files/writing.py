@@ -16,6 +16,7 @@ from typing import IO, Final, Self
 from synerise_profiles._core.logging import LOGGER
 
 from .descriptors import OPEN_FLAGS, close_all, open_into
+from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
@@ -249,10 +250,8 @@ class AppendFile(WrittenFile):
                 os.ftruncate(self._descriptor, start)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that are there."""
-        with contextlib.closing(os.fdopen(os.dup(self._descriptor), "rb")) as file:
-            file.seek(0)
-            yield from file
+        """Return the lines that are there."""
+        return lines_between(self._descriptor, 0, self.size)
 
     def _last_byte(self) -> bytes:
         os.lseek(self._descriptor, -1, os.SEEK_END)

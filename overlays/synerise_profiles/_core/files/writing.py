@@ -15,7 +15,7 @@ from typing import IO, Final, Self
 
 from synerise_profiles._core.logging import LOGGER
 
-from .descriptors import OPEN_FLAGS, close_all, open_into
+from .descriptors import OPEN_FLAGS, close_all, close_first, open_into, opened
 from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
@@ -156,8 +156,7 @@ class PartFile(WrittenFile):
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
-        self._opened[:] = self._opened[-1:]
-        close_all(old)
+        close_first(self._opened, len(self._opened) - 1)
 
     def commit(self, tail_from: int | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk.
@@ -229,13 +228,13 @@ class AppendFile(WrittenFile):
         try:
             self._open(target, os.O_CREAT | os.O_APPEND)
             self.is_in_use = is_locked and not _lock(self._descriptor)
+            with contextlib.suppress(OSError):
+                sync_folder(target)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         except BaseException:  # an interruption
             self.close()
             raise
-        with contextlib.suppress(OSError):
-            sync_folder(target)
 
     def write(self, content: bytes) -> int:
         """Add whole lines, behind a new line where a crash cut the last one off."""
@@ -261,12 +260,8 @@ class AppendFile(WrittenFile):
 def sync_folder(target: Path) -> None:
     """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
     if sys.platform != "win32":
-        folder: list[int] = []
-        try:
-            open_into(folder, target.parent, os.O_RDONLY)
-            os.fsync(folder[0])
-        finally:
-            close_all(folder)
+        with opened(target.parent, os.O_RDONLY) as folder:
+            os.fsync(folder)
 
 
 def _keep_mode(descriptor: int, old: os.stat_result) -> None:
@@ -304,14 +299,11 @@ def _remove_left_parts(target: Path, argument: str) -> list[str]:
 def _is_in_use(part: Path) -> bool:
     if sys.platform == "win32":  # there, a file that is open cannot be removed
         return False
-    probe: list[int] = []
     try:
-        open_into(probe, part, os.O_RDWR | OPEN_FLAGS)
-        return not _lock(probe[0])
+        with opened(part, os.O_RDWR | OPEN_FLAGS) as probe:
+            return not _lock(probe)
     except FileNotFoundError:
         return False
-    finally:
-        close_all(probe)
 
 
 def _lock(descriptor: int) -> bool:

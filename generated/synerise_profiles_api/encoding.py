@@ -149,7 +149,7 @@ def list_content(operation: Operation, items: list[Any]) -> tuple[bytes, Any]:
 
 def copy_with(data: Mapping[str, Any], model: str, *required: str) -> dict[str, Any]:
     """Copy the fields of a request model; raise InvalidRequestError for all that it cannot do without and lacks."""
-    missing = [key for key in required if key not in data]
+    missing = [key for key in required if data.get(key, UNSET) is UNSET]
     if missing:
         others = [f"{key} {missing_problem(key, data)}" for key in missing[1:]]
         problem = "; ".join([missing_problem(missing[0], data), *others])

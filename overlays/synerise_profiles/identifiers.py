@@ -102,9 +102,13 @@ def first_identifier(
     fields = _fields_of(row)
     for name in names:
         value = fields.get(name)
-        if value is not None and value is not UNSET and value != "":
+        if not _is_missing(value):
             return name, value
     return None
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is UNSET or (isinstance(value, str) and not value)
 
 
 def guess_identifier(text: str) -> str | None:
@@ -330,7 +334,7 @@ def _owner_digest(fields: Mapping[str, Any], names: Sequence[str]) -> bytes:
     parts: list[str] = []
     for name in names:
         value = fields.get(name)
-        if name not in ("uuid", "phone") and value is not None and value is not UNSET and value != "":
+        if name not in ("uuid", "phone") and not _is_missing(value):
             parts += (name, str(value).strip())
     return _digest(parts) if parts else b""
 

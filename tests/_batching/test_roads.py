@@ -15,6 +15,7 @@ import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ import orjson
 import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise, events
-from synerise_profiles.models import ClientIdentifier, Money
+from synerise_profiles.models import BatchEvent, ClientIdentifier, Money
 from synerise_profiles_api.types import UNSET
 
 Verdict = tuple[str, Any]
@@ -110,6 +111,14 @@ Scalar.__module__ = "numpy"
 class Vector(Scalar):
     shape = (2,)
 
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise ValueError("The truth value of an array with more than one element is ambiguous")
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
     def tolist(self) -> list[Any]:
         raise NotImplementedError
 
@@ -120,6 +129,18 @@ class Vector(Scalar):
 
 
 Vector.__module__ = "numpy"
+
+
+class NoTruth:
+    """What the NA of pandas is like: nobody knows whether it is true, nor whether it is equal to anything."""
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+    def __eq__(self, other: object) -> Any:
+        return self
 
 
 def cycle() -> list[Any]:
@@ -223,6 +244,8 @@ ODD: dict[str, Any] = {
     "bool_": Scalar(bool(1), "b"),
     "datetime64": Scalar(0, "M"),
     "array": Vector(0, "i"),
+    "no truth": NoTruth(),
+    "UserString": collections.UserString("t"),
     "cycle": cycle(),
     "deep": deep(100),
     "too deep": deep(300),
@@ -304,6 +327,10 @@ def _as_list(found: Any) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
+def _sent(client: Synerise, rows: list[Any], checks: Any) -> None:
+    _first(client.bulk.send_events(rows, checks=checks))
+
+
 def _first(report: Any) -> None:
     for rejection in report.rejected:
         raise InvalidRequestError(rejection.reason, field=rejection.field or "")
@@ -352,6 +379,124 @@ def test_one_verdict_for_an_identifier(roads: Roads, name: str) -> None:
     """A value of an identifier is of the documented kind on every road, or on none."""
     found = roads.profile({"email": "marked@example.com", "customId": _value(name), "attributes": {"v": 1}})
     assert len({verdict[0] for verdict in found.values()}) == 1, found
+
+
+@pytest.mark.parametrize("wrap", [dict, types.MappingProxyType, collections.UserDict, collections.ChainMap])
+def test_without_checks_a_mapping_is_written_as_a_dict_is(roads: Roads, wrap: Any) -> None:
+    """A NaN is a null then, whatever kind of mapping it is in, or around it."""
+    plain = {"customId": "marked", "attributes": {"v": math.nan}}
+    for row in ({**plain, "attributes": wrap(plain["attributes"])}, wrap(plain)):
+        found = {road: verdict for road, verdict in roads.profile(row, checks="off").items() if "call" not in road}
+        assert set(found.values()) == {("written", b'{"v":null}')}
+
+
+class Currency(enum.Enum):
+    PLN = "PLN"
+
+
+@pytest.mark.parametrize("amount", [10, decimal.Decimal(10), Scalar(10, "i")])
+@pytest.mark.parametrize("currency", ["PLN", Currency.PLN])
+def test_one_verdict_for_money(roads: Roads, amount: Any, currency: Any) -> None:
+    """Amounts and currencies are what is written of them, also where a builder sums them."""
+    price = {"amount": amount, "currency": currency}
+    client, moment = {"customId": "c"}, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    item: Any = {"sku": "a", "name": "b", "quantity": amount, "finalUnitPrice": price}
+    built = events.transaction(
+        client=client, order_id="o", payment="CASH", source="POS", products=[item], time=moment, salt="s"
+    )
+    assert built.to_dict()["revenue"] == {"amount": 100, "currency": "PLN"}
+    total = {"amount": Scalar(100, "i"), "currency": currency}
+    row = {"client": client, "orderId": "o", "source": "POS", "recordedAt": moment, "paymentInfo": {"method": "CASH"}}
+    row |= {"products": [item], "revenue": total, "value": total}
+    report = roads._client.bulk.create_transactions([row], checks="strict")
+    assert not report.rejected
+    assert not report.notes
+    wrong = {**row, "revenue": {"amount": 7, "currency": "PLN"}}
+    (refused,) = roads._client.bulk.create_transactions([wrong], checks="strict").rejected
+    assert (refused.field, refused.reason) == ("revenue", "is not the sum of finalUnitPrice times quantity; mend it")
+
+
+PRICE = {"amount": 1, "currency": "PLN"}
+
+
+@pytest.mark.parametrize("checks", ["basic", "strict", "off"])
+@pytest.mark.parametrize("value", [NoTruth(), Vector(0, "i")])
+@pytest.mark.parametrize("field", ["customId", "clientId", "client.id", "quantity", "amount", "currency", "products"])
+def test_a_value_whose_truth_cannot_be_told_costs_its_row(field: str, value: object, checks: Any) -> None:
+    """It is refused with its field, and the other rows of a run are sent; so it is by a queue."""
+
+    def row(odd: Any = UNSET) -> dict[str, Any]:
+        if field in ("customId", "clientId"):
+            return {field: odd if odd is not UNSET else "c" if field == "customId" else 1}
+        if field == "client.id":
+            return {"label": "l", "action": "a.b", "client": {"id": 1 if odd is UNSET else odd}}
+        item: dict[str, Any] = {"sku": "a", "name": "b", "quantity": 1, "finalUnitPrice": dict(PRICE)}
+        found: dict[str, Any] = {"client": {"customId": "c"}, "orderId": "o", "source": "POS", "products": [item]}
+        found |= {"paymentInfo": {"method": "CASH"}, "revenue": dict(PRICE), "value": dict(PRICE), "recordedAt": MOMENT}
+        holder = {"quantity": item, "products": found}.get(field, found["revenue"])
+        return found if odd is UNSET else (holder.update({field: odd}) or found)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_time = request.url.path.endswith("/server/time")
+        return httpx.Response(200, json={"serverTime": "2026-01-01T00:00:00.000Z"}) if is_time else httpx.Response(202)
+
+    with Synerise(token="t", base_url="http://localhost", transport=httpx.MockTransport(answer)) as client:
+        bulk, queue = client.bulk, client.queue(checks=checks)
+        run: Any = bulk.create_transactions
+        put: Any = queue.transactions.put
+        if "Id" in field:
+            run, put = bulk.upsert_profiles, queue.profiles.put
+        elif field == "client.id":
+            run, put = bulk.send_events, queue.events.put
+        report: Any = run([row(), row(value), *[row()] * 20], checks=checks)
+        assert [rejection.stage for rejection in report.rejected] == ["check"]
+        assert field in (report.rejected[0].field or "")
+        assert report.accepted == 21
+        with pytest.raises(InvalidRequestError, match=field):
+            put(row(value))
+        queue.close()
+
+
+@pytest.mark.parametrize("value", [NoTruth(), Vector(0, "i")])
+def test_a_deletion_by_a_value_whose_truth_cannot_be_told(value: Any) -> None:
+    """Rows that are requests of their own likewise."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200))
+    with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+        report = client.bulk.delete_profiles([{"customId": value}, {"customId": "c"}])
+    assert [(rejection.stage, rejection.field) for rejection in report.rejected] == [("check", "customId")]
+    assert report.accepted == 1
+
+
+@pytest.mark.parametrize("missing", ["client", "label", "action"])
+@pytest.mark.parametrize("wrap", [dict, types.MappingProxyType])
+def test_a_required_field_that_is_unset_is_missing(roads: Roads, missing: str, wrap: Any) -> None:
+    """UNSET is no value, whatever the mapping: what is required is asked for on every road but the builder's."""
+    row = {"label": "l", "action": "a.b", "client": {"customId": "c"}, "params": {"v": 1}, "time": MOMENT}
+    client, given = roads._client, wrap({**row, missing: UNSET})
+    found = [roads._try(lambda: client.events.send_batch([given]))]
+    for rows in ([given], [row] * 9 + [given] + [row] * 9):
+        found += [roads._try(partial(_sent, client, rows, checks)) for checks in ("basic", "strict")]
+    assert {(verdict, problem[0]) for verdict, problem in found} == {("refused", missing)}, found
+    with pytest.raises(InvalidRequestError, match="is required"):
+        BatchEvent.from_dict({**row, "label": UNSET})
+
+
+def test_a_client_that_is_null_names_no_profile(roads: Roads) -> None:
+    """A null is the caller's word in a single call, but not of what says whose the event is."""
+    row = {"label": "l", "action": "a.b", "client": None, "params": {"v": 1}, "time": MOMENT, "eventSalt": "s"}
+    found = {road: verdict for road, verdict in roads.event(row, allow_null={"client"}).items() if road != "builder"}
+    assert {(verdict, problem[0]) for verdict, problem in found.values()} == {("refused", "client")}
+
+
+def test_strict_checks_judge_a_key_by_itself(roads: Roads) -> None:
+    """A key of an enum of texts is its text, whichever rows came before."""
+    odd, plain = ({"customId": "marked", "attributes": each} for each in ({Level.GOLD: 1}, {"gold": 1}))
+    for rows in ([odd], [plain, odd], [odd, {**plain, "attributes": collections.UserDict(gold=1)}, odd]):
+        assert (
+            roads._try(lambda rows=rows: _first(roads._client.bulk.upsert_profiles(rows, checks="strict")))[0]
+            == "written"
+        )
+    assert len({verdict[0] for verdict in roads.profile(odd, checks="strict").values()}) == 1
 
 
 @pytest.mark.parametrize("key", ["jan.kowalski@example.com", "48600700800", "+48 600 700 800"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,24 @@ def run(rows: Iterable[Any], server: Server, driver: str, **options: Any) -> Rep
         return report
 
 
+def filled_in_turn(size: int) -> Iterator[Any]:
+    """Rows of so many objects, each of which is filled anew once all others were yielded."""
+    rows: list[Any] = [{} if n % 2 else OrderedDict() for n in range(size)]
+    for n, source in enumerate(one_dict()):
+        rows[n % size].update(source)
+        yield rows[n % size]
+
+
+def filled_together(size: int) -> Iterator[Any]:
+    """Rows of so many objects that are filled anew together, once the last one was yielded: the buffer of a driver."""
+    rows: list[dict[str, Any]] = [{} for _ in range(size)]
+    filled = one_dict()
+    while batch := list(map(dict, islice(filled, size))):
+        for row, source in zip(rows, batch, strict=False):
+            row.update(source)
+        yield from rows[: len(batch)]
+
+
 DRIVERS = ["sync", "async", "async source"]
 
 
@@ -104,6 +123,74 @@ def test_each_row_is_taken_when_it_is_yielded(
     assert not any("city" in row for row in server.stored)
     assert [(item.index, item.reference) for item in report.rejected] == [(n, f"c{n}") for n in bad]
     assert [letter["row"]["customId"] for letter in read_dead_letter(letters)] == [f"c{n}" for n in bad]
+
+
+@pytest.mark.parametrize("driver", ["sync", "async source"])
+@pytest.mark.parametrize("size", [2, 16, 17, 31, 64, 65, 100, 128, 241, 249, 250, 251, 600])
+def test_objects_that_are_filled_in_turn_lose_nothing(driver: str, size: int) -> None:
+    """However many objects a source fills in turn, each row is sent as it was."""
+    server = Server()
+    report = run(filled_in_turn(size), server, driver, checks="off")
+    assert report.accepted == COUNT
+    assert {row["customId"]: row["attributes"]["n"] for row in server.stored} == {f"c{n}": n for n in range(COUNT)}
+
+
+@pytest.mark.parametrize("driver", ["sync", "async source"])
+@pytest.mark.parametrize("size", [16, 31, 64, 100, 200, 250, 500])
+@pytest.mark.parametrize("fresh", [0, 7, 600])
+def test_objects_that_are_filled_together_lose_nothing_unseen(driver: str, size: int, fresh: int) -> None:
+    """Where many objects are filled anew at once, each row is sent as it was, or the run stops before it sends."""
+    server, problem = Server(), ""
+    rows = chain(({"customId": f"first-{n}"} for n in range(fresh)), filled_together(size))
+    try:
+        run(rows, server, driver, checks="off")
+    except InvalidRequestError as error:
+        problem = error.problem
+    assert "yield a new mapping for each row" in problem or len(server.stored) == COUNT + fresh
+    stored = [(row["customId"], row["attributes"]["n"]) for row in server.stored if "attributes" in row]
+    assert stored == [(f"c{n}", n) for n in range(len(stored))]
+
+
+@pytest.mark.parametrize("driver", ["sync", "async source"])
+@pytest.mark.parametrize("size", [2, 100, 249])
+def test_objects_that_are_filled_in_turn_later_stop_the_run(driver: str, size: int) -> None:
+    """Where a source begins only later to fill a few objects, one of them comes twice in a block, and is lost."""
+    server = Server()
+    rows = chain(({"customId": f"first-{n}"} for n in range(260)), filled_in_turn(size))
+    with pytest.raises(InvalidRequestError, match=r"(are one object|was changed by).*such as dict\(row\)"):
+        run(rows, server, driver, checks="off")
+    assert server.stored == []
+
+
+@pytest.mark.parametrize("driver", ["sync", "async source"])
+@pytest.mark.parametrize("fresh", [15, 16, 20, 31, 100])
+def test_rows_that_are_changed_later_stop_the_run(driver: str, fresh: int) -> None:
+    """Where a source begins only later to change rows after it has yielded them, nothing of what is lost is sent."""
+
+    def rows() -> Iterator[Any]:
+        yield from ({"customId": f"first-{n}"} for n in range(fresh))
+        for n in range(700):
+            row: dict[str, Any] = {"customId": f"c{n}", "attributes": {"n": n}}
+            yield row
+            row["attributes"] = {"n": -1}
+
+    server = Server()
+    with pytest.raises(InvalidRequestError, match="was changed by the source after it was yielded"):
+        run(rows(), server, driver)
+    assert server.stored == []
+
+
+@pytest.mark.parametrize("late", [filled_in_turn(50), filled_in_turn(240), filled_together(40), filled_together(260)])
+def test_letters_of_lost_rows_do_not_hold_what_came_later(late: Iterator[Any], tmp_path: Path) -> None:
+    """A row of which the content is lost, or may be, has a dead letter that says so, and not that of another row."""
+    letters = tmp_path / "letters.jsonl"
+    rows = chain(({"customId": f"first-{n}"} for n in range(300)), late)
+    with pytest.raises(InvalidRequestError):
+        run(rows, Server(), "sync", checks="off", dead_letter=letters)
+    found = list(read_dead_letter(letters))
+    names = [letter["row"]["customId"] for letter in found if "customId" in letter["row"]]
+    assert sorted(set(names)) == sorted(names)
+    assert sum("lost, since the source" in letter["reason"] for letter in found) == len(found) - len(names) > 0
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

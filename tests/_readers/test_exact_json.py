@@ -16,6 +16,7 @@ from synerise_profiles._readers.exact_json import (
     RepeatedKeyError,
     load_decimals,
     load_exactly,
+    unread_json,
 )
 
 NUMBERS = st.integers(-(10**25), 10**25) | st.integers(-(2**63) - 3, -(2**63) + 3) | st.integers(2**64 - 3, 2**64 + 3)
@@ -150,3 +151,10 @@ def test_fractions_are_floats_as_everywhere(text: bytes) -> None:
 def test_an_exponent_beyond_decimals_is_read() -> None:
     """A number whose exponent no Decimal has is the zero that every reader makes of it."""
     assert load_decimals(b"[1.00000000000000000001e-99999999999999999999]") == [0.0]
+
+
+@pytest.mark.parametrize("digits", [310, 401, 5000])
+def test_a_whole_number_that_no_float_holds_is_named(digits: int) -> None:
+    """However many digits it has, it is a whole number beyond 64 bits, and no text that is nested too deep."""
+    assert "whole number beyond 64 bits" in (unread_json(f'{{"a": {"1" * digits}}}') or "")
+    assert "too deep" in (unread_json("[" * 1500 + "]" * 1500) or "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fileinput
 import functools
 import io
+from collections import UserString
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,13 @@ async def later() -> AsyncIterator[dict[str, Any]]:
     yield {"customId": "a"}
 
 
+class Lazy:
+    """What a lazy frame of polars looks like."""
+
+    def collect_schema(self) -> None:
+        raise NotImplementedError
+
+
 NO_ROWS: dict[str, tuple[Any, str]] = {
     "a text": ("customers.csv", "read_csv"),
     "bytes": (b'[{"customId": "a"}]', "orjson.loads"),
@@ -38,6 +47,9 @@ NO_ROWS: dict[str, tuple[Any, str]] = {
     "one model": (ProfileBatchItem(custom_id="a"), "give a list of rows"),
     "an open file": (io.StringIO("customId\na\n"), "read_csv"),
     "a table": (Frame(), "read_arrow"),
+    "a lazy frame": (Lazy(), "read_arrow"),
+    "a text of a class of its own": (UserString("customers.csv"), "read_csv"),
+    "open files": (fileinput.FileInput(files=("customers.csv",)), "read_csv"),  # noqa: SIM115
     "a function": (later, "call it"),
     "a number": (17, "no iterable"),
     "nothing": (None, "no iterable"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import enum
 import itertools
 import os
 import random
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 from synerise_profiles import Synerise, events
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.salting import RowSalter
-from synerise_profiles.bulk import JournalMismatchError
+from synerise_profiles.bulk import JournalMismatchError, UnreadableRow
 from synerise_profiles.bulk.row_preparer import RepeatCounter
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.models import ClientIdentifier
@@ -27,7 +30,7 @@ from synerise_profiles.sandbox import Outcome, Sandbox
 from tests.bulk.support import Run, Server
 from tests.bulk.test_engine import EVENTS, small
 
-NOON = "2026-01-01T12:00:00Z"
+NOON = "2023-01-01T12:00:00Z"
 TRANSACTIONS = operations.transactions()
 
 
@@ -89,7 +92,7 @@ def test_a_rerun_that_would_double_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"default_time": "2026-01-01T12:00:00"}, "with a zone"),
+        ({"default_time": "2023-01-01T12:00:00"}, "with a zone"),
         ({"default_time": "noon"}, "ISO 8601"),
         ({"default_time": datetime.datetime(2200, 1, 1, tzinfo=datetime.UTC)}, "in the future"),
         ({"salt": "unique"}, "stored twice"),
@@ -161,7 +164,7 @@ def test_keys_that_repeat_are_told() -> None:
     """Rows of the same salt, time and profile are counted: as equal, or as overwriting another content."""
     rows = [visit(1, eventSalt="s", time=NOON, params={"v": v}) for v in (1, 1, 2)]
     rows += [visit(2, eventSalt="s", time=NOON), visit(1, eventSalt="s", time=NOON, action="other.action")]
-    rows += [visit(1, eventSalt="s", time="2026-01-01T13:00:00+01:00", params={"v": 2})]
+    rows += [visit(1, eventSalt="s", time="2023-01-01T13:00:00+01:00", params={"v": 2})]
     report = Run(EVENTS, rows, Server()).finish()
     found = {text.split(" ")[0]: count for text, count in report.notes.items()}
     assert found == {"equal": 1, "has": 2}
@@ -169,7 +172,7 @@ def test_keys_that_repeat_are_told() -> None:
 
 def test_equal_events_are_counted() -> None:
     """Of equal events, timed or not, all but the first are noted; with `keep_duplicates` they stay apart."""
-    rows = [visit(1, time=NOON), visit(2), visit(1, time="2026-01-01T13:00:00+01:00"), visit(2), visit(2)]
+    rows = [visit(1, time=NOON), visit(2), visit(1, time="2023-01-01T13:00:00+01:00"), visit(2), visit(2)]
     report = Run(EVENTS, rows, Server()).finish()
     assert [count for text, count in report.notes.items() if text.startswith("equal")] == [3]
     report = Run(EVENTS, rows, Server(), keep_duplicates=True).finish()
@@ -187,7 +190,7 @@ def test_one_event_has_one_salt() -> None:
         time=NOON,
         salt="content",
     )
-    row = {"params": {"m": {"x": 3, "y": 2}, "n": 1}, "time": "2026-01-01T13:00:00+01:00", "label": "another"}
+    row = {"params": {"m": {"x": 3, "y": 2}, "n": 1}, "time": "2023-01-01T13:00:00+01:00", "label": "another"}
     row |= {"client": {"customId": "c1"}, "action": "a.b"}
     queue_salt = RowSalter(EVENTS).add_salt(row, b"{}").salt
     assert salts([row]) == [made.event_salt] == [queue_salt]
@@ -200,6 +203,101 @@ def test_one_event_has_one_salt() -> None:
     fields = bought.to_dict()
     del fields["eventSalt"]
     assert RowSalter(TRANSACTIONS).add_salt(fields, b"{}").salt == bought.event_salt
+
+
+class Kind(enum.Enum):
+    VISIT = "a.b"
+    LOGIN = "logged-in"
+    KEY = uuid.UUID(int=7)
+
+
+class Text(str, enum.Enum):  # noqa: UP042 - not written as StrEnum is
+    M = "m"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("m", "m"),
+        (Text.M, "m"),
+        (Kind.VISIT, "a.b"),
+        (Kind.KEY, str(uuid.UUID(int=7))),
+        (uuid.UUID(int=7), str(uuid.UUID(int=7))),
+        (decimal.Decimal("5.00"), "5"),
+        (decimal.Decimal("5.5"), "5.5"),
+        (5, "5"),
+        (1e-7, "1e-7"),
+        (datetime.date(2026, 1, 1), "2026-01-01"),
+    ],
+)
+def test_salts_are_made_of_what_is_written(value: Any, written: str) -> None:
+    """Of fields and by functions alike: what JSON has of a value, and not what its class makes of it."""
+    row = visit(1, time=NOON, params={"k": value})
+    assert salts([row], salt=["params.k"]) == salts([row, row], salt=["params.k"])[:1] == [written]
+    if not isinstance(value, float) and written != "5.5":  # a function returns a text or a whole number
+        assert salts([row], salt=lambda row: row["params"]["k"]) == [written]
+
+
+def test_the_kind_of_an_event_is_what_is_written() -> None:
+    """An action, a type, a time or a salt of an enum is its value, also for the key and the salt of the content."""
+    plain = visit(1, time=NOON, action="a.b")
+    assert salts([{**plain, "action": Kind.VISIT}]) == salts([plain])
+    made = events.custom(client=plain["client"], label="x", action=Kind.VISIT, time=NOON, salt="content")  # type: ignore[arg-type]
+    bare = {"client": plain["client"], "label": "y", "action": Kind.VISIT, "time": NOON}
+    assert salts([bare]) == [made.event_salt] == [RowSalter(EVENTS).add_salt(bare, b"{}").salt]
+    assert salts([{**bare, "type": Kind.LOGIN}]) == salts([{**bare, "type": "logged-in"}])
+    kept = events.custom(client=plain["client"], label="x", action="a.b", time=NOON, salt=Text.M)
+    assert kept.event_salt == "m"
+    for odd in ({"eventSalt": Text.M}, {"client": {"customId": Text.M}}):
+        rows = [{**bare, "eventSalt": "m", "client": {"customId": "m"}, "params": {"n": n}} for n in (1, 2)]
+        report = Run(EVENTS, [rows[0], {**rows[1], **odd}], Server()).finish()
+        assert [text.split(",")[0] for text in report.notes] == ["has the salt"]
+
+
+def test_times_in_the_future_are_told(sandbox: Sandbox, client: Synerise) -> None:
+    """The server replaces them, so that a salt has no effect: the report says that they are stored once a sending."""
+    rows = [visit(n, time="2099-01-01T00:00:00Z", eventSalt="s", params={"n": n // 2}) for n in range(4)]
+    for count in (1, 20):  # by row and by block
+        report = client.bulk.send_events([*rows, *[visit(n, time=NOON) for n in range(count)]])
+        assert [(text.split(",")[0], number) for text, number in report.notes.items()] == [
+            ("has a time in the future", 4)
+        ]
+    assert outcomes(sandbox)[:4] == [Outcome.APPLIED] * 4
+    assert not client.bulk.send_events([visit(1, time=NOON)]).notes
+
+
+class NoMoment(datetime.datetime):
+    """What the NaT of pandas is: a datetime that is not even itself."""
+
+    __hash__ = datetime.datetime.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def utcoffset(self) -> Any:
+        raise ValueError("NaTType does not support utcoffset")
+
+
+def test_no_moment_costs_its_event(client: Synerise) -> None:
+    """A builder refuses it as a row is refused, so that a generator which catches the error goes on."""
+    nat, now = NoMoment(2026, 1, 1, tzinfo=datetime.UTC), datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    def built() -> Iterator[Any]:
+        for time in (now, nat, now + datetime.timedelta(hours=1)):
+            try:
+                yield events.custom(client={"customId": "c1"}, label="l", action="a.b", time=time, salt="content")
+            except InvalidRequestError as error:
+                yield UnreadableRow(error.field, error.problem)
+
+    report = client.bulk.send_events(built())
+    as_row = client.bulk.send_events([visit(1, time=nat)])
+    assert report.accepted == 2
+    assert [(item.field, item.reason) for item in report.rejected] == [
+        (item.field, item.reason) for item in as_row.rejected
+    ]
+    assert report.rejected[0].reason.startswith("is no moment")
+    with pytest.raises(InvalidRequestError, match="expected a datetime with a zone"):
+        client.bulk.send_events([], default_time=nat)
 
 
 def transaction() -> Any:

@@ -429,6 +429,37 @@ def test_an_object_that_is_reused_later_is_refused(client: Synerise, state: Path
         sync(client, reused(), state)
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("size", [65, 300, 1500])
+def test_objects_that_are_filled_in_turn_are_refused(
+    sandbox: Sandbox, client: Synerise, state: Path, kind: str, size: int
+) -> None:
+    """Rows that changed wait for the others of their block: what would be sent by then is looked at again."""
+
+    def reused() -> Iterator[dict[str, Any]]:
+        few: list[dict[str, Any]] = [{} for _ in range(size)]
+        for n in range(4000):
+            few[n % size].update(customId=f"d-{n}", attributes={"n": n})
+            yield few[n % size]
+
+    async def generated() -> AsyncIterator[dict[str, Any]]:
+        for row in reused():
+            yield row
+
+    async def awaited() -> None:
+        async with AsyncSynerise(api_key=sandbox.api_key, base_url=sandbox.url) as opened:
+            await opened.delta_sync.profiles(generated(), key="customId", state=state)
+
+    def send() -> None:
+        if kind == "async":
+            asyncio.run(awaited())
+        else:
+            sync(client, reused(), state)
+
+    with pytest.raises(InvalidRequestError, match="was changed by the source after it was yielded"):
+        send()
+
+
 def test_a_full_disk_ends_the_run(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
     """Where the state cannot grow, the run ends with the reason; the next one sends what was not confirmed."""
     state = tmp_path / "customers.state"

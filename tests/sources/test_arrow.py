@@ -283,6 +283,24 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
         read_arrow(object(), RowMapping.for_profiles({"id": "customId"}))
 
 
+def test_floats_of_16_bits():
+    """They have their own shortest digits, as a scalar of numpy in a row has."""
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    column = pa.array([numpy.float16(value) for value in (0.1, 65504, -6e-8, 0)] + [None], pa.float16())
+    mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
+    table = pa.table({"id": list("abcde"), "x": column})
+    found = [row.get("attributes", {}).get("x") for row in read_arrow(table, mapping)]
+    assert found == [0.1, 65500.0, -6e-8, 0.0, None]
+
+
+def test_a_dataframe_with_a_number_that_arrow_does_not_hold():
+    """It is refused with what helps, and by no bare error of a library."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
+    with pytest.raises(InvalidRequestError, match=r"beyond 64 bits; make the column text, such as by \.astype\(str\)"):
+        list(read_arrow(pandas.DataFrame({"id": ["a"], "x": [2**70]}), mapping))
+
+
 def test_dataframes_of_pandas():
     """An id that pandas made a number of, because some are missing, is the id; the index is no column."""
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")

@@ -7,7 +7,7 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -67,11 +67,16 @@ class RowEncoder:
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
-    def encode(self, row: Any, *, checks_nulls: bool = True) -> bytes:
-        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for."""
+    def encode(self, row: Any, *, checks_nulls: bool = True, check: Callable[[Any], object] | None = None) -> bytes:
+        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for.
+
+        `check` is called first with a row that is not written as it is, such as one with a field that is UNSET.
+        """
         try:
             item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
         except TypeError:
+            if check is not None:
+                check(row)
             item = _encode_fallback(row)
         if checks_nulls and self._allow_null is not None and contains_null(item):
             return _reject_nulls(row, self._allow_null)
@@ -132,6 +137,9 @@ def orjson_default(value: Any) -> Any:
     """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
     if isinstance(value, Model):
         return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
+    if isinstance(value, Mapping):
+        return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
     return to_wire(value)
 
 

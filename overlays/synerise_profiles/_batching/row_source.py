@@ -1,18 +1,18 @@
 """The input of a bulk run: the protocol of sources, unreadable rows, what is no list of rows, and reading in blocks.
 
-A row is taken as it was when it was yielded. A block is read before its rows are written, and some sources hand out one
-object again and again, filled anew each time. So the first rows of a source are read and written one by one, and it is
-seen whether a row changes when the next one is read, or comes again. If so, all are read one by one. If an object comes
-twice in a later block, one row more is read: if the object changes by that, the earlier content is lost, and the run
-stops before it sends the block.
+A row is taken as it was when it was yielded. A block is read before its rows are written, and some sources hand out a
+few objects again and again, filled anew each time. So the first rows of a source are read and written one by one, and
+the next ones in blocks that grow: once a row changes when the next one is read, or an object comes again, all are read
+one by one. If later an object comes twice in a block, or the last row of a block changes when the next one is read,
+content may be lost, and the run stops.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import UserString
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
@@ -25,7 +25,16 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
 from synerise_profiles_api.types import Operation
 
-__all__ = ["BlockReader", "RowSource", "UnreadableRow", "letter_of", "rows_are_fixed", "rows_problem"]
+__all__ = [
+    "MAX_BLOCK_ROWS",
+    "BlockReader",
+    "RowSource",
+    "UnreadableRow",
+    "changed_error",
+    "letter_of",
+    "rows_are_fixed",
+    "rows_problem",
+]
 
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
@@ -97,15 +106,15 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
     kind = type(rows).__name__
     if isinstance(rows, RowSource):
         return None
-    if isinstance(rows, str | os.PathLike):
+    if isinstance(rows, str | UserString | os.PathLike):
         return f"is a {kind}, and no list of rows; a file is read by {_READERS}"
     if isinstance(rows, bytes | bytearray | memoryview):
         return f"is a {kind}, and no list of rows; parse it first, such as by orjson.loads"
     if isinstance(rows, Mapping | Model) or conversion_hint(rows).startswith("; call .m"):
         return f"is one row, of type {kind}; give a list of rows"
-    if hasattr(rows, "read"):
+    if hasattr(rows, "read") or hasattr(rows, "readline"):
         return f"is an open file, and no list of rows; read it by {_READERS}"
-    if any(hasattr(rows, name) for name in ("__dataframe__", "__arrow_c_stream__", "iterrows")):
+    if any(hasattr(rows, name) for name in ("__dataframe__", "__arrow_c_stream__", "iterrows", "collect_schema")):
         return f"is a table, of type {kind}; read it by read_arrow of synerise_profiles.sources"
     if isinstance(rows, AsyncIterable):
         return None if takes_async else f"is an async iterable, of type {kind}; give it to AsyncSynerise"
@@ -122,7 +131,10 @@ def rows_are_fixed(rows: object) -> bool:
 
 _FIRST_ROWS: Final = 16
 """How many rows are read one by one before a source is trusted."""
+MAX_BLOCK_ROWS: Final = 250
+"""How many rows are read, checked and written together at most."""
 _LOST_TEXT: Final = "is lost, since the source filled its object anew before it was written"
+_MAY_BE_LOST_TEXT: Final = "may be lost, since the source changes its rows after it has yielded them"
 _UNCHANGEABLE_TYPES: Final = (int, str, bytes, UnreadableRow, type(None))
 
 
@@ -133,25 +145,36 @@ class BlockReader:
     """
 
     def __init__(self, *, is_fixed: bool, reads_singly: bool = False) -> None:
-        self._watches = not is_fixed
-        self._reuses = reads_singly
-        # While the first rows are read, all of them; after it, the objects of a suspended block that came twice.
-        self._watched: list[tuple[Any, bytes | None]] = []
+        self.watches = not (is_fixed or reads_singly)
+        """Whether rows may be changed by reading on."""
+        self._reads_singly = reads_singly
+        # The objects of the first rows, by their ids, which are not given again while the objects are kept.
+        self._seen: dict[int, Any] = {}
+        # The row that was read last, as it was then.
+        self._last: tuple[Any, bytes | None] | None = None
         # The last block, also one that was not returned, and the index of its first row.
         self._block: list[Any] = []
         self._first_index = 0
-        self.is_suspended = False
-        """Whether something was read and not returned."""
 
     @property
     def reads_one_by_one(self) -> bool:
         """Whether a row has to be written before the next one is read."""
-        return self._reuses or self.is_suspended or (self._watches and self._rows_read < _FIRST_ROWS)
+        return self._reads_singly or (self.watches and self._rows_read < _FIRST_ROWS)
+
+    def most(self, size: int) -> int:
+        """Return how many of so many rows are read together: fewer than were read before."""
+        if self.reads_one_by_one:
+            return 1
+        return min(size, self._rows_read - 1, MAX_BLOCK_ROWS) if self.watches else size
 
     def take_last(self) -> tuple[int, list[Any]]:
         """Take out what was read last, returned or not; return the index of its first row too."""
         first, block = self._first_index, self._block
-        self._first_index, self._block, self.is_suspended = self._rows_read, [], False
+        if self.watches and block:
+            if self._last is not None and self._last[0] is not block[-1]:  # the source has failed within the block
+                self._mark_changed(block)
+            self._mark_lost(block)
+        self._first_index, self._block = self._rows_read, []
         return first, block
 
     def read(self, rows: Iterator[Any], size: int) -> list[Any]:
@@ -159,72 +182,88 @@ class BlockReader:
 
         Raises InvalidRequestError if the content of a row is lost.
         """
-        if not self.is_suspended:
-            self._first_index, self._block = self._rows_read, []
-        block, before = self._block, len(self._block)
-        block.extend(islice(rows, 1 if self.reads_one_by_one else size))
-        count = len(block) - before
-        if not count:
-            return []
-        self.is_suspended = False
-        if before:
-            self._refuse_if_lost(block)
-        elif self._watches and not self._reuses:
-            if self._rows_read <= _FIRST_ROWS:
-                self._watch(block[0])
-            elif len(set(map(id, block))) < count and self._suspend(block):
-                return self.read(rows, 1)
+        size = self.most(size)
+        self._first_index, self._block = self._rows_read, []
+        block = self._block
+        block.extend(islice(rows, size))
+        if self.watches:
+            self._watch(block)
         return block
 
-    def rest(self) -> list[Any]:
-        """Return what was read and not returned, at the end of the source or after it has raised."""
-        block = self._block if self.is_suspended else []
-        self.is_suspended = False
-        if self._watched and any(first is second for first, second in pairwise(block)):
-            raise self._lost_error(block)
-        return block
+    def end(self) -> None:
+        """Raise InvalidRequestError if the row that was read last was changed when the source came to its end."""
+        if self.watches and self._rows_read > _FIRST_ROWS and self._has_changed_last():
+            raise changed_error(self._rows_read - 1)
 
     @property
     def _rows_read(self) -> int:
         return self._first_index + len(self._block)
 
-    def _watch(self, row: Any) -> None:
-        """Look at one of the first rows: whether it is an object that came before, or has changed the one before."""
-        watched = self._watched
-        if any(row is seen for seen, _ in watched) or (watched and _snapshot(watched[-1][0]) != watched[-1][1]):
-            self._reuses = True
-        if self._reuses or self._rows_read == _FIRST_ROWS:
-            watched.clear()
-        elif not isinstance(row, _UNCHANGEABLE_TYPES):
-            watched.append((row, _snapshot(row)))
+    def _watch(self, block: list[Any]) -> None:
+        """Look whether objects come again, and whether the row before this block was changed by reading on."""
+        is_trusted = self._first_index >= _FIRST_ROWS
+        if is_trusted and self._mark_changed(block):
+            raise changed_error(self._first_index - 1)
+        ids = set(map(id, block))
+        if len(ids) < len(block) and (places := self._mark_lost(block)) is not None:
+            raise InvalidRequestError(
+                f"rows {places[0]} and {places[1]} are one object, which the source fills anew for each row, so that "
+                "the first content is lost; yield a new mapping for each row, such as dict(row)",
+                field="rows",
+            )
+        if self._comes_again(block, ids) or (not is_trusted and self._has_changed_last()):
+            self.watches, self._reads_singly = False, True
+            self._seen.clear()
+        elif block:
+            row = block[-1]
+            self._last = None if isinstance(row, _UNCHANGEABLE_TYPES) else (row, _snapshot(row))
 
-    def _suspend(self, block: list[Any]) -> bool:
-        """Keep a block until one row more was read, if an object comes twice in it that can change."""
-        counts = Counter(map(id, block))
-        twice = {id(row): row for row in block if counts[id(row)] > 1 and not isinstance(row, _UNCHANGEABLE_TYPES)}
-        if twice:
-            self.is_suspended = True
-            self._watched = [(row, _snapshot(row)) for row in twice.values()]
-        return bool(twice)
+    def _has_changed_last(self) -> bool:
+        return self._last is not None and _snapshot(self._last[0]) != self._last[1]
 
-    def _refuse_if_lost(self, block: list[Any]) -> None:
-        """Raise if an object of a suspended block was changed by reading on."""
-        if any(_snapshot(row) != before for row, before in self._watched):
-            raise self._lost_error(block)
-        self._watched.clear()
-        self._reuses = True
+    def _mark_changed(self, block: list[Any]) -> bool:
+        """Say of the rows of a block that they may be lost, if the row before was changed by reading them."""
+        if not self._has_changed_last():
+            return False
+        block[:] = [
+            row if isinstance(row, _UNCHANGEABLE_TYPES) else UnreadableRow("", _MAY_BE_LOST_TEXT) for row in block
+        ]
+        return True
 
-    def _lost_error(self, block: list[Any]) -> InvalidRequestError:
-        seen, first_index = dict[int, int](), self._first_index
-        pairs = [(seen.setdefault(id(row), place), place) for place, row in enumerate(block)]
-        first, second = next((pair for pair in pairs if pair[0] != pair[1]), (0, 0))
-        for lost in {place for pair in pairs if pair[0] != pair[1] for place in pair}:
-            block[lost] = UnreadableRow("", _LOST_TEXT)
-        return InvalidRequestError(
-            f"rows {first_index + first} and {first_index + second} are one object, which the source fills anew for "
-            "each row, so that the first content is lost; yield a new mapping for each row, such as dict(row)",
-            field="rows",
-        )
+    def _comes_again(self, block: list[Any], ids: set[int]) -> bool:
+        """Whether one of the first rows comes again, of which no block has held one object twice so far.
+
+        A block is shorter than all that was read before it. So of objects that are filled in turn none comes twice in
+        a block before one of them comes again in a later one.
+        """
+        seen = self._seen
+        if self._first_index > MAX_BLOCK_ROWS:
+            seen.clear()
+            return False
+        if not ids.isdisjoint(seen):
+            return True
+        seen.update((id(row), row) for row in block if not isinstance(row, _UNCHANGEABLE_TYPES))
+        return False
+
+    def _mark_lost(self, block: list[Any]) -> tuple[int, int] | None:
+        """Say in the place of each object that comes twice that it is lost; return the first two such places."""
+        found: tuple[int, int] | None = None
+        first_places = dict[int, int]()
+        for place, row in enumerate(list(block)):
+            first = place if isinstance(row, _UNCHANGEABLE_TYPES) else first_places.setdefault(id(row), place)
+            if first != place:
+                found = found or (self._first_index + first, self._first_index + place)
+                block[first] = block[place] = UnreadableRow("", _LOST_TEXT)
+        return found
+
+
+def changed_error(index: int) -> InvalidRequestError:
+    """Make the error of a source that has changed a row after it was yielded."""
+    problem = (
+        f"row {index} was changed by the source after it was yielded, so that the content of the rows near it may be "
+        "lost; yield a new mapping for each row, such as dict(row), and leave it as it is"
+    )
+    return InvalidRequestError(problem, field="rows")
 
 
 def _snapshot(row: Any) -> bytes | None:

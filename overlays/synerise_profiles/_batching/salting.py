@@ -18,6 +18,7 @@ import orjson
 
 from synerise_profiles._validation.basic_rules import EMPTY_TEXT
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import NO_UNICODE
 from synerise_profiles_api.operations import NAMES, load
@@ -166,9 +167,10 @@ def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any
 
 def action_of(fields: Mapping[str, Any]) -> str:
     """Return what an item of a batch is stored as: by its type where that names an event, else by its action."""
-    kind = fields.get("type", _CUSTOM_TYPE)
-    found = None if kind is _CUSTOM_TYPE or not isinstance(kind, str) else _actions_by_type().get(kind)
-    return _text(found or fields.get("action") or kind)
+    kind = fields.get("type", _CUSTOM_TYPE) or _CUSTOM_TYPE
+    if kind is not _CUSTOM_TYPE and (found := _actions_by_type().get(_text(kind))) is not None:
+        return found
+    return _text(fields.get("action") or kind)
 
 
 def moment_of(time: object) -> int | str | None:
@@ -193,12 +195,13 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
         if not callable(choice):
             return _salt_of_fields(row, names)
         salt = choice(row)
-        if isinstance(salt, bool) or not isinstance(salt, str | int) or salt == "":
+        written = _written(salt)
+        if isinstance(written, bool) or not isinstance(written, str | int) or written == "":
             problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
             raise RefusedError(salt_field, problem)
-        if isinstance(salt, str) and not _is_unicode(salt):
+        if isinstance(written, str) and not _is_unicode(written):
             raise RefusedError(salt_field, f"the salt function returned a text that {NO_UNICODE}")
-        return str(salt)
+        return str(written)
 
     return make_salt
 
@@ -227,17 +230,27 @@ def _salt_of_fields(row: Any, names: Collection[str]) -> str:
     """Make the salt of a row from fields: the text of one, or several as a JSON list."""
     values: list[str | int | float] = []
     for name in names:
-        value = _value_at(row, name)
-        if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        value = _written(_value_at(row, name))
+        is_text_or_number = isinstance(value, str | int | float) and not isinstance(value, bool)
+        if not is_text_or_number or value == "" or value != value:  # noqa: PLR0124 - NaN, which JSON cannot carry
             problem = "is missing, empty, or neither text nor number; the salt is made from it (see salt=)"
             raise RefusedError(name, problem)
         values.append(value)
-    return str(values[0]) if len(values) == 1 else orjson.dumps(values).decode()
+    only = values[0] if len(values) == 1 else values
+    return only if isinstance(only, str) else orjson.dumps(only).decode()
 
 
 def _text(value: object) -> str:
-    """Write a value as text; a text of a class of its own is what JSON has of it, whatever that class makes of it."""
-    return str.__str__(value) if isinstance(value, str) else str(value)
+    """Return the text of a value as JSON has it, whatever its class makes of it."""
+    return value if type(value) is str else str(_written(value))
+
+
+def _written(value: object) -> Any:
+    """Return a value as it is written as JSON; what JSON cannot carry as it is."""
+    try:
+        return to_wire(value)
+    except InvalidRequestError:
+        return value
 
 
 def _is_unicode(text: str) -> bool:

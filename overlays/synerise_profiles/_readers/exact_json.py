@@ -120,19 +120,26 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> None:
 
 def unread_json(text: str) -> str | None:
     """Say what JSON holds that its syntax allows and no reader here takes; None for a text that is no JSON."""
-    is_infinite = False
+    is_infinite = is_large = False
 
     def look(number: str) -> float:
         nonlocal is_infinite
         is_infinite = is_infinite or isinf(float(number))
         return 0.0
 
+    def look_whole(number: str) -> float:
+        nonlocal is_large
+        is_large = is_large or isinf(float(number))
+        return 0.0
+
     try:
-        json.loads(text, parse_float=look, parse_constant=_refuse_constant)
+        json.loads(text, parse_float=look, parse_int=look_whole, parse_constant=_refuse_constant)
     except RecursionError:
         return _TOO_DEEP
     except ValueError:
         return None
+    if is_large:
+        return str(LargeNumberError(""))
     if is_infinite:
         return "has a number that is too large for JSON's doubles"
     return "has half a character (a lone surrogate) in a text" if _has_half(text) else _TOO_DEEP

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import as_written
 from synerise_profiles_api.models import Money
 from synerise_profiles_api.names import missing_problem
 
@@ -19,6 +20,7 @@ __all__ = ["EXACT", "Amount", "amount_of", "money", "read_money"]
 
 Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
 """Money, or its amount alone where the currency is known already."""
+_IS_FLOAT: Final = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
 EXACT: Final = Context(prec=2000)
 """More digits than sums and products of doubles have: none is lost, whatever the context of the caller."""
 _AMOUNT_PATTERN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -31,14 +33,14 @@ def money(amount: Decimal | str | int, currency: str) -> Money:
     Raises InvalidRequestError for a float, which does not hold 0.1, for what is below zero, and for more digits than a
     JSON number keeps.
     """
-    if isinstance(amount, float):
-        problem = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
-        raise InvalidRequestError(problem, field="amount")
+    if isinstance(as_written(amount), float):
+        raise InvalidRequestError(_IS_FLOAT, field="amount")
     return Money(amount=amount_of(amount, "amount"), currency=check_currency_code(currency, "currency"))
 
 
 def amount_of(value: object, field: str) -> Decimal:
     """Read an amount; a float counts as the decimal number that JSON shows for it."""
+    value = as_written(value)
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int | float):
         problem = f"is no amount: {type(value).__name__}; give a Decimal, a text or an int"
         raise InvalidRequestError(problem, field=field)
@@ -56,6 +58,7 @@ def amount_of(value: object, field: str) -> Decimal:
 
 def check_currency_code(value: object, field: str) -> str:
     """Return the code of a currency; raise InvalidRequestError for anything but three capital letters."""
+    value = as_written(value)
     if not isinstance(value, str) or _CURRENCY_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
     return value
@@ -73,9 +76,8 @@ def read_money(value: object, field: str, currency: str | None = None) -> Money:
         amount, code = given["amount"], given["currency"]
     elif currency is None:
         raise InvalidRequestError("has no currency; give money(amount, currency)", field=field)
-    elif isinstance(value, float):
-        problem = "is a float, which does not hold most prices exactly; give a Decimal, a text or an int"
-        raise InvalidRequestError(problem, field=field)
+    elif isinstance(as_written(value), float):
+        raise InvalidRequestError(_IS_FLOAT, field=field)
     else:
         return Money(amount=amount_of(value, field), currency=currency)
     return Money(amount=amount_of(amount, f"{field}.amount"), currency=check_currency_code(code, f"{field}.currency"))

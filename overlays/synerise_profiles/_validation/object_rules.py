@@ -7,6 +7,7 @@ judges the fields as columns; where shapes differ, a column has the values of th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
@@ -151,6 +152,8 @@ class ObjectRule:
         self._rules = {name: rule for name, rule in rules.items() if rule is not None}
         self._property_names = property_names
         self._identifiers = identifiers or schema.identifiers
+        self.names_no_profile = f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}" if self._identifiers else ""
+        """What is said of an object without an identifier; empty where it needs none."""
         self._is_complete = is_complete
         self._shape_plans: dict[frozenset[str], _ShapePlan] = {}
         self.identifier_columns: dict[str, Sequence[Any]] | None = None
@@ -180,8 +183,8 @@ class ObjectRule:
         names = self._property_names
         if not row.keys() <= names.valid_names and (problem := names.check(row, value)) is not None:
             return problem
-        if self._identifiers and not any(row.get(name) for name in self._identifiers):
-            return "", f"{NAMES_NO_PROFILE}{', '.join(self._identifiers)}"
+        if self._identifiers and not _has_one([row.get(name) for name in self._identifiers]):
+            return "", self.names_no_profile
         problem = _missing_field(self._required, row, names)
         if problem is None and self._choice is not None:
             problem = self._choice.check_row(row)
@@ -191,6 +194,8 @@ class ObjectRule:
         for key, item in row.items():
             rule = find(key)
             if rule is None or item is None or item is UNSET:
+                if item is None and isinstance(rule, ObjectRule) and rule.names_no_profile:
+                    return key, rule.names_no_profile
                 continue
             problem = rule.check(item)
             if problem is not None:
@@ -222,11 +227,7 @@ class ObjectRule:
             if not rule.check_block(columns[name], positions, suspects):
                 is_safe = False
         if self._identifiers:
-            identifiers = list(self.identifier_columns.values())
-            if not any(map(all, identifiers)):
-                suspects.update(
-                    position for position, *values in zip(positions, *identifiers, strict=True) if not any(values)
-                )
+            _mark_unnamed(list(self.identifier_columns.values()), positions, suspects)
         return is_safe and all(are_never_null(columns[name]) for name in plan.unruled_columns)
 
     def _check_mixed(self, names: frozenset[str], rows: Rows, positions: Sequence[int], suspects: set[int]) -> bool:
@@ -249,8 +250,7 @@ class ObjectRule:
                 is_safe = False
         if self._identifiers:
             identifiers = [[row.get(name) for row in rows] for name in self._identifiers if name in names]
-            if not any(map(all, identifiers)):
-                suspects.update(at for at, *found in zip(positions, *identifiers, strict=True) if not any(found))
+            _mark_unnamed(identifiers, positions, suspects)
         return is_safe
 
     def _make_plan(self, shape: frozenset[str]) -> _ShapePlan | None:
@@ -272,6 +272,22 @@ class ObjectRule:
         columns = [(name, itemgetter(name)) for name in names]
         plan = self._shape_plans[shape] = _ShapePlan(columns, ruled, unruled, identifiers)
         return plan
+
+
+def _mark_unnamed(columns: Sequence[Sequence[Any]], positions: Sequence[int], suspects: set[int]) -> None:
+    """Mark the objects that have no identifier; that each has one is nearly always seen by a look at a column."""
+    with suppress(Exception):  # the truth of one value cannot be told: its own rule refuses it
+        if any(map(all, columns)):
+            return
+    suspects.update(at for at, *found in zip(positions, *columns, strict=True) if not _has_one(found))
+
+
+def _has_one(identifiers: Sequence[Any]) -> bool:
+    """Whether one of them is true. One whose truth cannot be told, such as an array, is refused by its own rule."""
+    try:
+        return any(identifiers)
+    except Exception:  # noqa: BLE001 - whatever the value of a caller does
+        return True
 
 
 def _column(name: str, rows: Rows, positions: Sequence[int]) -> tuple[list[Any], Sequence[int]]:
@@ -296,7 +312,7 @@ def _object_rows(
         if fields is None:
             suspects.add(position)
             continue
-        rows.append(fields if isinstance(fields, dict) else dict(fields))
+        rows.append({name: item for name, item in fields.items() if item is not UNSET})
         row_positions.append(position)
     return rows, row_positions
 
@@ -306,5 +322,5 @@ def _not_an_object(value: Any) -> FieldProblem:
 
 
 def _missing_field(required: Sequence[str], row: Mapping[str, Any], names: PropertyNames) -> FieldProblem | None:
-    missing = next((name for name in required if name not in row), None)
+    missing = next((name for name in required if name not in row or row[name] is UNSET), None)
     return None if missing is None else (missing, names.missing_problem(missing, row))

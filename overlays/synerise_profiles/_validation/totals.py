@@ -14,6 +14,7 @@ import attrs
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import as_written, is_missing
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -22,8 +23,10 @@ from .rules import fields_of
 from .schema import Schema, schema_of
 from .unknown_names import refuse_reserved_names
 
-__all__ = ["PricedProducts", "price_products"]
+__all__ = ["OR_LEAVE_OUT", "PricedProducts", "price_products"]
 
+OR_LEAVE_OUT: Final = ", or leave it out"
+"""Ends what is said of a total that is computed where it is left out; a row has to have it."""
 _MAX_PLACES: Final = 400
 """Decimals beyond these are zeros: no double has them."""
 _PRICE_FIELD: Final = "finalUnitPrice"
@@ -179,7 +182,7 @@ class _PriceTotals:
             if self.show_amounts:
                 sums = f"{price} times quantity sums up to {total:f}, a difference of {difference:+f}"
                 problem = f"is {given:f}, but {sums}"
-            raise InvalidRequestError(f"{problem}; mend it, or leave it out", field=field)
+            raise InvalidRequestError(f"{problem}; mend it{OR_LEAVE_OUT}", field=field)
 
 
 def _read_item(item: object, path: str) -> _PricedItem:
@@ -188,7 +191,7 @@ def _read_item(item: object, path: str) -> _PricedItem:
         raise InvalidRequestError(f"is neither a model nor a mapping: {type(item).__name__}", field=path)
     fields, schema, names = dict(fields), schema_of(Product.__name__), _money_fields()
     for name in schema.required:
-        if fields.get(name) in (None, UNSET, ""):
+        if is_missing(fields.get(name)):
             raise InvalidRequestError("is required", field=f"{path}.{name}")
     refuse_reserved_names(fields, path)
     amounts = {
@@ -196,7 +199,7 @@ def _read_item(item: object, path: str) -> _PricedItem:
     }
     free = [(name, code) for name, value in fields.items() if name not in names and (code := _free_currency(value))]
     quantity = fields["quantity"]
-    if isinstance(quantity, str):
+    if isinstance(as_written(quantity), str):
         raise InvalidRequestError("is a text; give a number", field=f"{path}.quantity")
     amount = amount_of(quantity, f"{path}.quantity")
     return _PricedItem(
@@ -218,7 +221,7 @@ def _money_fields() -> tuple[str, ...]:
 def _free_currency(value: object) -> str | None:
     """Return the currency of a free property that has the form of money: a transaction has one currency with it too."""
     fields = fields_of(value)
-    code = None if fields is None or "amount" not in fields else fields.get("currency")
+    code = None if fields is None or "amount" not in fields else as_written(fields.get("currency"))
     return code if isinstance(code, str) else None
 
 

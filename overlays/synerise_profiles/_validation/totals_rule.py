@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_missing
 from synerise_profiles_api.types import UNSET
 
 from .rules import FieldProblem, Note, Rule, fields_of
-from .totals import price_products
+from .totals import OR_LEAVE_OUT, price_products
 
 __all__ = ["TotalsRule"]
 
@@ -74,7 +75,7 @@ def _adds_up(value: Any) -> bool:
                 net_total += (0.0 + _money(item["netUnitPrice"])[0]) * item["quantity"]
         is_value = net == revenue or bool(abs(net_total - net) < _FLOAT_ERROR)
         return is_value and bool(abs(total - revenue) < _FLOAT_ERROR)
-    except (TypeError, KeyError, AttributeError, ArithmeticError):
+    except Exception:  # noqa: BLE001 - whatever the values of a caller do
         return False
 
 
@@ -106,7 +107,7 @@ def _totals_problem(row: Mapping[str, Any]) -> FieldProblem | None:
 def _price(row: Mapping[str, Any], excluded: Sequence[int]) -> FieldProblem | None:
     try:
         price_products(
-            row.get("products") or (),
+            () if is_missing(products := row.get("products")) else cast("Any", products),
             revenue=row.get("revenue", UNSET),
             value=row.get("value", UNSET),
             discount=row.get("discountAmount", UNSET),
@@ -114,5 +115,5 @@ def _price(row: Mapping[str, Any], excluded: Sequence[int]) -> FieldProblem | No
             show_amounts=False,
         )
     except InvalidRequestError as error:
-        return error.field, error.problem
+        return error.field, error.problem.removesuffix(OR_LEAVE_OUT)
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
@@ -105,11 +105,12 @@ class PropertyNames:
 
     def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
         """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
-        for name in row:
+        for name in cast("Iterable[Any]", row):
             if name in self.valid_names:
                 continue
-            if name.__class__ is not str:
+            if not isinstance(name, str):
                 return "", f"has a key of type {type(name).__name__}; keys are text"
+            name = str.__str__(name)  # noqa: PLW2901 - the text as which a key of a class of its own is written
             if not all(match(name) for match in self._matchers):
                 return "", "has a name with characters that are refused in names"
             if name in self._reserved_names:

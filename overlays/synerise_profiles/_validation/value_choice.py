@@ -33,7 +33,7 @@ class ValueChoiceRule:
 
     def check_row(self, row: Mapping[str, Any]) -> FieldProblem | None:
         """Judge one object."""
-        if self.required in row:
+        if row.get(self.required, UNSET) is not UNSET:
             return None
         problem = self.check(row.get(self.field))
         return None if problem is None else (problem[0] or self.field, problem[1])

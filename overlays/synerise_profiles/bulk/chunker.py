@@ -29,7 +29,7 @@ from synerise_profiles._batching.row_encoder import (
     orjson_default,
     row_rule,
 )
-from synerise_profiles._batching.row_source import BlockReader, UnreadableRow, letter_of
+from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.rules import Note, fields_of_rows
@@ -42,8 +42,6 @@ __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
 
 RefuseRow: TypeAlias = Callable[[int, Any, LetterRow, str, str], bool]
 """Called with a refused row: index, reference, the row for its letter, field, reason. Returns whether to read on."""
-_MAX_BLOCK_ROWS: Final = 250
-"""How many rows are checked and written together at most. After a block with suspects the next one is smaller."""
 _SMALL_BLOCK_ROWS: Final = 16
 _MIN_BLOCK_ROWS: Final = 8
 """Fewer rows than this are checked and written faster one by one."""
@@ -97,7 +95,7 @@ class Chunker:
     @property
     def next_block_size(self) -> int:
         """How many rows are wanted next: they are to be read no further before these were passed to `next_chunk`."""
-        return 1 if self._reader.reads_one_by_one else self._block_size()
+        return self._reader.most(self._block_size())
 
     def next_chunk(self, rows: Iterable[Any]) -> Chunk | None:
         """Read rows until a chunk is full; None when they end before, or when refusals end the run."""
@@ -133,7 +131,9 @@ class Chunker:
 
     def remaining_chunks(self) -> list[Chunk]:
         """Close and return the open chunks, in the order of their first rows."""
-        self._put_rest([*self._pending_rows, *(self._reader.rest() if self._reader.is_suspended else ())])
+        if self._reader.watches:
+            self._reader.end()
+        self._put_rest(self._pending_rows)
         return self.open_chunks()
 
     def take_unplaced(self, unread: Iterable[Any]) -> list[tuple[int, Any]]:
@@ -209,11 +209,11 @@ class Chunker:
         scan = self._scan(block)
         puts = self._put_together if self._encodes_blocks else self._put_salted
         if not scan.suspects and puts(block, scan):
-            self._max_block_rows = min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
+            self._max_block_rows = min(MAX_BLOCK_ROWS, 2 * self._max_block_rows)
             return
         is_clear = not (self._encodes_blocks or scan.suspects)
         self._max_block_rows = (
-            min(_MAX_BLOCK_ROWS, 2 * self._max_block_rows)
+            min(MAX_BLOCK_ROWS, 2 * self._max_block_rows)
             if is_clear
             else max(_SMALL_BLOCK_ROWS, self._max_block_rows // 2)
         )

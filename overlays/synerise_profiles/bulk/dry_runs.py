@@ -78,7 +78,7 @@ def _read(
     rows: Iterable[Any], batch_operation: BatchOperation, settings: BulkSettings, recorder: OutcomeRecorder
 ) -> None:
     report, started = recorder.report, time.monotonic()
-    options = settings.chunker_options(rows_are_fixed=rows_are_fixed(rows))
+    options = settings.chunker_options(rows_are_fixed=rows_are_fixed(rows), wall=time.time)
     chunker = Chunker(batch_operation, options, recorder.record_refusal, report.note)
 
     def count(sizes: Iterable[tuple[int, int]]) -> None:

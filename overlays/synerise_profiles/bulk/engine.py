@@ -63,7 +63,7 @@ class Engine(Machine[BulkTask]):
         self._timing, self._policy, self._budget = timing, policy, BisectBudget(settings.max_bisect_requests)
         self._throttle = Throttle(settings.concurrency, settings.requests_per_second, pace)
         self._retries: Retries | None = None
-        options = settings.chunker_options(rows_are_fixed=rows_are_fixed)
+        options = settings.chunker_options(rows_are_fixed=rows_are_fixed, wall=timing.wall)
         self.sample = settings.sample_of(batch_operation.identifiers, timing.random)
         self._chunker = Chunker(batch_operation, options, recorder.record_refusal, recorder.report.note, self.sample)
         self._timestamps = None if batch_operation.time_field is None else TimestampAssigner(timing, recorder.journal)

@@ -8,6 +8,7 @@ itself, so that memory stays below 32 MB.
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
@@ -37,7 +38,11 @@ SaltOption: TypeAlias = str | Collection[str] | Callable[[Any], str] | None
 _BY_CONTENT: Final = "content"
 _EQUAL_NOTE: Final = "equal to an earlier row, so that the two are one event; keep_duplicates=True keeps both"
 _OVERWRITING_NOTE: Final = (
-    "has the salt, time and profile of an earlier row and other content, so that it overwrites that one"
+    "has the salt, time and profile of an earlier row and is written otherwise, so that it overwrites that one"
+)
+_FUTURE_NOTE: Final = (
+    "has a time in the future, so that the server stores it under the time of its arrival and its salt has no effect: "
+    "sent again, it is stored twice"
 )
 _RERUN_NOTE: Final = (
     "has no time and got that of the run: sent again by another run it is stored twice; give default_time=, or a time"
@@ -49,7 +54,8 @@ class ChunkerOptions:
     """What the caller chose about reading and checking rows; a part of `BulkSettings`.
 
     `order_window` is for how many chunks the keys of rows are remembered, so that their order is kept; 0 lets go of it.
-    `rows_are_fixed` says that reading on changes no row. After `flush_after` seconds rows go without others.
+    `rows_are_fixed` says that reading on changes no row. After `flush_after` seconds rows go without others. `wall` is
+    the clock of this machine.
     """
 
     checks: Checks = "basic"
@@ -62,6 +68,7 @@ class ChunkerOptions:
     order_window: int = 12
     rows_are_fixed: bool = False
     flush_after: float | None = None
+    wall: Callable[[], float] = time.time
 
 
 @attrs.frozen(eq=False)
@@ -78,7 +85,7 @@ class RowPreparer:
     """Prepares the rows of one run, and counts what the report says about their salts and times.
 
     `untimed_count` rows have no time; `has_built_rows` says that rows were built by code, with times and salts perhaps
-    made by it; `repeats` counts events that are one.
+    made by it; `repeats` counts events that are one; `future_count` rows have a time that is still to come.
     """
 
     def __init__(
@@ -88,7 +95,8 @@ class RowPreparer:
         rule: Rule | None,
         identifier_keys: IdentifierKeys | None,
     ) -> None:
-        self.untimed_count = 0
+        self.untimed_count = self.future_count = 0
+        self._wall = options.wall
         self.has_built_rows = False
         self.repeats = RepeatCounter()
         self._operation = batch_operation
@@ -107,10 +115,10 @@ class RowPreparer:
         Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
         null either.
         """
-        if is_suspect and self._rule is not None and (problem := self._rule.check(row)) is not None:
-            raise RefusedError(*problem)
+        if is_suspect:
+            self._check(row)
         encoder, build_request = self._encoder, self._operation.build_request
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe)
+        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe, check=None if is_suspect else self._check)
         prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
         if self._salter is not None:
             self._add_salt(row, prepared, self._salter)
@@ -124,6 +132,11 @@ class RowPreparer:
             text = f"is {size:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
+
+    def _check(self, row: Any) -> None:
+        """Raise RefusedError if the rule refuses a row."""
+        if self._rule is not None and (problem := self._rule.check(row)) is not None:
+            raise RefusedError(*problem)
 
     def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
         """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.
@@ -155,11 +168,13 @@ class RowPreparer:
 
     def note_block(self, block: PreparedBlock) -> None:
         """Take note of the events of a block that goes into a chunk."""
-        add = self.repeats.add
+        add, latest = self.repeats.add, self._wall() * 1000
         if self._asked is not None:
             self._asked.forget()
         for item, _, salt, moment, key in block.salted:
-            if key is not None:
+            if isinstance(moment, int) and moment > latest:
+                self.future_count += 1
+            elif key is not None:
                 add(key, item)
             elif not self._keeps_duplicates:
                 add((salt, moment), None)
@@ -168,7 +183,7 @@ class RowPreparer:
         """Return what the report says about salts and times, with the number of rows; to be called once, at the end."""
         repeats = self.repeats
         repeats.close()
-        found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting}
+        found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting, _FUTURE_NOTE: self.future_count}
         if not has_journal:
             found[_RERUN_NOTE] = self.untimed_count
         return {text: count for text, count in found.items() if count}
@@ -197,6 +212,8 @@ class RowPreparer:
             self.untimed_count += 1
             prepared.time_bytes = self._timestamp_reserve
             prepared.identity = identity, None if key is None else item
+        elif isinstance(moment, int) and moment > self._wall() * 1000:
+            self.future_count += 1
         elif key is not None:
             self.repeats.add(key, item)
         elif not self._keeps_duplicates:

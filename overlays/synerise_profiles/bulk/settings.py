@@ -38,6 +38,7 @@ from synerise_profiles._core.arguments import (
 from synerise_profiles._core.files import target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_moment
 
 from .dead_letter import DeadLetterMode
 from .report import Progress, Report
@@ -138,7 +139,7 @@ def _time_text(value: Any) -> str:
         moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         moment = None
-    if not isinstance(moment, datetime.datetime) or moment.utcoffset() is None:
+    if not isinstance(moment, datetime.datetime) or not is_moment(moment) or moment.utcoffset() is None:
         problem = "expected a datetime with a zone, or such a text in ISO 8601"
         raise InvalidRequestError(problem, field="default_time")
     text = moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
@@ -257,8 +258,8 @@ class BulkSettings:
         keeps_first = self.audit is not None  # of deletions: the second one of a profile finds nothing
         return Sample(self.verify_sample, identifiers, random, is_ordered=self.ordered, keeps_first=keeps_first)
 
-    def chunker_options(self, *, rows_are_fixed: bool) -> ChunkerOptions:
-        """Return the part that is about reading and checking rows."""
+    def chunker_options(self, *, rows_are_fixed: bool, wall: Callable[[], float]) -> ChunkerOptions:
+        """Return the part that is about reading and checking rows; `wall` is the clock of this machine."""
         return ChunkerOptions(
             checks=self.checks,
             allow_null=frozenset(self.allow_null),
@@ -271,6 +272,7 @@ class BulkSettings:
             order_window=HOLD_DISTANCE // 2 + max(HOLD_DISTANCE, self.concurrency) if self.ordered else 0,
             rows_are_fixed=rows_are_fixed,
             flush_after=self.flush_after,
+            wall=wall,
         )
 
 

@@ -77,6 +77,10 @@ class Comparison:
         """Read rows to their end; return those that have to be compared, as they are not known to be unchanged."""
         return self._unchanged.read(rows)
 
+    def refuse_reused(self, rows: Iterable[Digested]) -> None:
+        """Raise InvalidRequestError if the source has filled a row anew since it was read."""
+        self._unchanged.refuse_reused(rows)
+
     def changed(self, rows: Iterable[Digested]) -> list[Any]:
         """Compare rows that were read; return those to send, with what could not be read, in their order.
 

@@ -14,12 +14,10 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.batch import SampledRow
-from synerise_profiles._batching.row_encoder import orjson_default
-from synerise_profiles._validation.rules import fields_of
 
 from .entries import DIGEST_BYTES, Digests
 from .state import DeltaState
-from .unchanged_rows import CANONICAL_OPTIONS
+from .unchanged_rows import canonical_data
 
 __all__ = ["KnownSample"]
 
@@ -75,7 +73,7 @@ class KnownSample:
 
 
 def _known_row(row: Any, place: int, key: str, digests: Digests) -> _Known:
-    data = orjson.dumps(row if row.__class__ is dict else fields_of(row), orjson_default, CANONICAL_OPTIONS)
+    data = canonical_data(row)
     fields: dict[str, Any] = orjson.loads(data)
     number = digests.number(orjson.dumps(fields[key]))
     return _Known(SampledRow(place, fields, is_accepted=True), number, digests.content(data))

@@ -101,9 +101,13 @@ class AsyncChangedRows(_ComparedSource):
 def _blocks(source: Iterable[Any], comparison: Comparison) -> Iterator[list[Digested]]:
     # A chain, since it costs nothing for each row once the source is trusted.
     rows, counts, read = chain.from_iterable(_as_yielded(source)), comparison.counts, -1
+    is_fixed = rows_are_fixed(source)
     while counts.read != read:
         read = counts.read
-        yield comparison.read(islice(rows, _BLOCK_ROWS))
+        found = comparison.read(islice(rows, _BLOCK_ROWS))
+        if not is_fixed:
+            comparison.refuse_reused(found)
+        yield found
 
 
 def _as_yielded(source: Iterable[Any]) -> Iterator[Iterable[Any]]:
@@ -139,8 +143,10 @@ async def _async_blocks(
         rows = [_copied(each) for each in reader.read(iter((row,)), 1)] if reader.reads_one_by_one else (row,)
         found += comparison.read(rows)
         if comparison.counts.read % _BLOCK_ROWS == 0:
+            comparison.refuse_reused(found)
             yield found
             found = []
+    comparison.refuse_reused(found)
     yield found
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
-from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._batching.row_source import UnreadableRow, changed_error
 from synerise_profiles._validation.rules import fields_of
 
 from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
@@ -20,7 +20,7 @@ from .report import MAX_NAMED, DeltaPlan
 from .state import DeltaState
 from .waiting_rows import Digested
 
-__all__ = ["CANONICAL_OPTIONS", "Sampler", "UnchangedRows"]
+__all__ = ["CANONICAL_OPTIONS", "Sampler", "UnchangedRows", "canonical_data"]
 
 CANONICAL_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
 _NO_KEY: Final = b"is the key field, and is not given as a text or a number"
@@ -88,6 +88,12 @@ class UnchangedRows:
         counts.unchanged += counts.read - first - len(found)
         self._is_lost = bool(found) and found[-1][0] == counts.read - 1
         return found
+
+    def refuse_reused(self, rows: Iterable[Digested]) -> None:
+        """Raise InvalidRequestError if a row that was read has other content by now than was compared."""
+        for place, row, _, _, digest in rows:
+            if digest and self._digests.content(canonical_data(row)) != digest:
+                raise changed_error(place)
 
     def _find_rows(self, block: Sequence[Any], digests: Sequence[bytes], found: list[Digested]) -> None:
         """Find rows one by one, which are not all where they are expected."""
@@ -197,3 +203,8 @@ class UnchangedRows:
 
 def _is_key(key: Any) -> bool:
     return (key.__class__ is str or key.__class__ is int) and bool(key)
+
+
+def canonical_data(row: Any) -> bytes:
+    """Write a row as it is digested."""
+    return orjson.dumps(row if row.__class__ is dict else fields_of(row), orjson_default, CANONICAL_OPTIONS)

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.salting import content_salt, moment_of
 from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_UNICODE, surrogate_path
+from synerise_profiles_api.json_values import NO_MOMENT, NO_UNICODE, as_written, is_moment, surrogate_path
 from synerise_profiles_api.types import UNSET, Unset
 
 __all__ = ["ReadTimeBounds", "salt_of", "time_of"]
@@ -46,7 +46,7 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         return UNSET
     if time is UNSET:
         raise InvalidRequestError(_NO_CLOCK_PROBLEM, field="salt")
-    if not isinstance(salt, str):
+    if not isinstance(salt := as_written(salt), str):
         raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
     if not salt or salt.isspace():
         raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
@@ -67,6 +67,8 @@ def _parse_time(time: object, field: str) -> datetime.datetime:
             raise InvalidRequestError("is no moment in ISO 8601 with its offset from UTC", field=field) from None
     if not isinstance(time, datetime.datetime):
         raise InvalidRequestError(f"is no moment: {type(time).__name__}; give a datetime with a zone", field=field)
+    if not is_moment(time):
+        raise InvalidRequestError(NO_MOMENT, field=field)
     if time.utcoffset() is None:
         problem = "has no zone; attach one, such as datetime.timezone.utc"
         raise InvalidRequestError(problem, field=field)

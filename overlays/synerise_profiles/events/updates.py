@@ -12,7 +12,7 @@ from typing import Any
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.types import UNSET
+from synerise_profiles_api.json_values import is_missing
 
 __all__ = ["align_products", "require_replaceable", "tagged_positions"]
 
@@ -30,7 +30,7 @@ Fields = Mapping[str, Any]
 def require_replaceable(old: Fields) -> None:
     """Raise InvalidRequestError for a transaction that nothing can overwrite: it has no salt, or no time."""
     for name, problem in (("eventSalt", _NO_SALT_PROBLEM), ("recordedAt", _NO_TIME_PROBLEM)):
-        if old.get(name) in (None, UNSET, ""):
+        if is_missing(old.get(name)):
             raise InvalidRequestError(problem, field=name)
 
 

@@ -6,8 +6,10 @@ How a table gives its batches is found by `tables`. Here the columns become Pyth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from itertools import repeat
+from struct import pack
 from typing import Any, Final, Self, TypeAlias
 
 import attrs
@@ -170,7 +172,7 @@ def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _with_short_digits(arrow: Any, column: Any) -> Any:
     """Give floats of 32 bits, at any depth, their own shortest digits: 0.1, where Python has 0.10000000149011612."""
     if arrow.types.is_float16(column.type):
-        column = column.cast(arrow.float32())
+        return arrow.array([None if cell is None else _half(float(cell)) for cell in column.to_pylist()])
     texts = _replace_floats(arrow, column.type, arrow.string())
     if texts is column.type:
         return column
@@ -178,6 +180,17 @@ def _with_short_digits(arrow: Any, column: Any) -> Any:
         return column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
     except arrow.ArrowNotImplementedError:  # an older pyarrow does not cast all that is nested
         return column
+
+
+def _half(value: float) -> float:
+    """Return a float of 16 bits by its own shortest digits."""
+    packed = pack("<e", value)
+    for digits in range(1, 6):
+        found = float(f"{value:.{digits}g}")
+        with suppress(OverflowError):  # rounded to more than 16 bits hold
+            if pack("<e", found) == packed:
+                return found
+    return value
 
 
 def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:

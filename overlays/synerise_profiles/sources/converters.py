@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
+from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly, unread_json
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -134,7 +134,7 @@ def convert_json(cell: Any) -> Any:
     except LossyJsonError as error:
         raise BadCellError(str(error)) from None
     except (orjson.JSONDecodeError, UnicodeEncodeError):
-        raise BadCellError("is not JSON") from None
+        raise BadCellError(unread_json(cell) or "is not JSON") from None
 
 
 def convert_nested(cell: Any) -> Any:

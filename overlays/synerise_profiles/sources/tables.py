@@ -201,11 +201,19 @@ def _open_lazy_frame(arrow: Any, table: Any) -> Table | None:
     return tell_breaks(import_module("polars").exceptions.PolarsError, found, "table", _NOT_COMPUTED)
 
 
+def _read_stream(arrow: Any, table: Any) -> Any:
+    try:
+        return arrow.RecordBatchReader.from_stream(table)
+    except OverflowError:  # of a DataFrame that makes its columns as it is asked for them
+        problem = "has a column with a whole number beyond 64 bits; make the column text, such as by .astype(str)"
+        raise InvalidRequestError(problem, field="table") from None
+
+
 def _open_protocol(arrow: Any, table: Any) -> Table | None:
     """Take what offers a protocol: the streams and arrays of Arrow, or the older one of data frames."""
     if hasattr(table, "__arrow_c_stream__"):
         is_once = hasattr(table, "__next__") or hasattr(table, "read_next_batch")
-        return _open_stream(lambda: arrow.RecordBatchReader.from_stream(table), is_read_once=is_once)
+        return _open_stream(lambda: _read_stream(arrow, table), is_read_once=is_once)
     if hasattr(table, "__arrow_c_array__"):
         return _open_stream(lambda: arrow.Table.from_batches([arrow.record_batch(table)]).to_reader())
     if hasattr(table, "__dataframe__"):

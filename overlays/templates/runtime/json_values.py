@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import decimal
 import enum
@@ -10,17 +11,22 @@ import re
 import uuid
 from typing import Any, TypeGuard
 
+from .types import UNSET
+
 __all__ = [
     "HIDDEN_KEY",
     "MAX_INTEGER",
     "MIN_INTEGER",
     "NOT_FINITE",
+    "NO_MOMENT",
     "NO_UNICODE",
     "TOO_LARGE",
     "InvalidValueError",
     "as_written",
     "conversion_hint",
     "is_list",
+    "is_missing",
+    "is_moment",
     "is_object",
     "looks_like_a_name",
     "objects_in",
@@ -36,6 +42,7 @@ _NAME = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
 NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
+NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -82,8 +89,9 @@ def plain(value: Any) -> Any:
     """Return the text, number or truth value as which a value is written; the value itself where there is none.
 
     This is the one list of what is written as JSON beside JSON's own types, models, mappings, sequences and sets: the
-    value of an enum member, a UUID as text, a date or a datetime with a zone in ISO 8601, an exact Decimal, a scalar of
-    numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON cannot carry.
+    value of an enum member, a UUID or a UserString as text, a date or a datetime with a zone in ISO 8601, an exact
+    Decimal, a scalar of numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON
+    cannot carry.
     """
     if isinstance(value, str):
         return str.__str__(value)  # the text itself: str() of an enum is its name
@@ -95,11 +103,11 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, uuid.UUID):
+    if isinstance(value, uuid.UUID | collections.UserString):
         return str(value)
     if isinstance(value, datetime.datetime):
-        if value != value:  # noqa: PLR0124  # the NaT of pandas is a datetime
-            raise InvalidValueError("is no moment (NaT); leave the field out")
+        if not is_moment(value):
+            raise InvalidValueError(NO_MOMENT)
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
         return value.isoformat()
@@ -188,6 +196,16 @@ def surrogate_path(value: Any) -> str | None:
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def is_moment(value: datetime.datetime) -> bool:
+    """Whether a datetime is one: the NaT of pandas is of that type, and raises at whatever is asked of it."""
+    return value == value  # noqa: PLR0124
+
+
+def is_missing(value: object) -> bool:
+    """Whether a field has no value: it is UNSET, null or an empty text."""
+    return value is UNSET or value is None or (isinstance(value, str) and not value)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

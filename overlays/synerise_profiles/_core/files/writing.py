@@ -102,7 +102,7 @@ class WrittenFile:
         self.close()
 
     def __del__(self) -> None:
-        if self._opened:
+        if getattr(self, "_opened", None):  # an interruption may have come before there was a list
             self.close()
 
 

@@ -95,10 +95,11 @@ def async_run(server: Stored, kind: str, tracer: Any, **options: Any) -> Report:
 
 
 @pytest.fixture(autouse=True)
-def hang() -> Iterator[None]:
+def hang(request: pytest.FixtureRequest) -> Iterator[None]:
     """Show where a run hangs, and let no callback of the collector be struck, whose exceptions reach nobody."""
     gc.disable()
-    faulthandler.dump_traceback_later(240, exit=True)
+    is_long = request.node.get_closest_marker("long") is not None  # thousands of runs
+    faulthandler.dump_traceback_later(1200 if is_long else 240, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
     gc.enable()

@@ -142,7 +142,7 @@ def strike_everywhere(case: str, folder: Path, *, step: int, first: int = 0) -> 
             if strike.has_struck:
                 hits += 1
                 check_report(caught, error, server, kind, strike.where)
-                if with_files and not is_lock_lost(strike.where):
+                if with_files:
                     check_files(run, server, kind, options, strike.where)
         else:
             assert not strike.has_struck or is_lost_by_python(strike.where), strike.where
@@ -152,11 +152,6 @@ def strike_everywhere(case: str, folder: Path, *, step: int, first: int = 0) -> 
 def is_lost_by_python(where: str) -> bool:
     """Whether the interpreter drops what is raised there: in a destructor."""
     return where.endswith("__del__")
-
-
-def is_lock_lost(where: str) -> bool:
-    """Whether a file was opened by the very call that is struck, so that nobody has it to close it."""
-    return where.endswith((" open_letters", "PartFile.__init__"))
 
 
 def check_report(caught: BaseException, error: BaseException, server: Stored, kind: str, where: str) -> None:

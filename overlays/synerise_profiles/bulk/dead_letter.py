@@ -316,11 +316,12 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead) -> Letter
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on."""
     file = AppendFile(target, "dead_letter", is_locked=False) if mode == "append" else PartFile(target, "dead_letter")
     try:
-        return LetterFile(file, head)
+        letters = LetterFile(file, head)
     except BaseException:  # an interruption
         file.take_back(None)
         file.close()
         raise
+    return letters
 
 
 def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:

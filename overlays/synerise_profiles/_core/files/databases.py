@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from .descriptors import OPEN_FLAGS, OWNER_ONLY, close_all, open_into
 from .targets import SQLITE_MAGIC, FileId, file_id
-from .writing import OPEN_FLAGS, OWNER_ONLY
 
 if sys.platform != "win32":
     import fcntl
@@ -73,7 +73,7 @@ class DatabaseFile:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
         self._id: FileId | None = None
-        self._claim = -1
+        self._claim: list[int] = []
         try:
             is_new = self._take(target, noun, application_id, version)
             self.connection = sqlite3.connect(
@@ -81,8 +81,8 @@ class DatabaseFile:
             )
             self._prepare((application_id, version) if is_new else None, is_exclusive=is_exclusive)
             # SQLite opens and closes the file until now, and each closing lets go of all locks of the process.
-            self._claim = os.open(target, os.O_RDWR | OPEN_FLAGS)
-            _claim(self._claim, noun)
+            open_into(self._claim, target, os.O_RDWR | OPEN_FLAGS)
+            _claim(self._claim[0], noun)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
@@ -120,9 +120,7 @@ class DatabaseFile:
         """Close it, for other processes to use."""
         if hasattr(self, "connection"):
             self.connection.close()
-        if self._claim >= 0:
-            os.close(self._claim)
-            self._claim = -1
+        close_all(self._claim)
         if self._id is not None:
             _open_databases.discard(self._id)
             self._id = None
@@ -159,7 +157,7 @@ def database_error(error: Exception, noun: str) -> DatabaseFileError:
 
 def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:
     try:
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, OWNER_ONLY))
+        any(map(os.close, map(os.open, (target,), (os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS,), (OWNER_ONLY,))))
     except FileExistsError:
         with target.open("rb") as file:
             header = file.read(100)

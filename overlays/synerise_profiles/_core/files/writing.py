@@ -1,4 +1,4 @@
-"""Files while they are written: whole beside their target, line by line at the end of a file, or as scratch."""
+"""Files while they are written: whole beside their target, or line by line at the end of a file."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, Self, cast
+from typing import IO, Final, Self
 
 from synerise_profiles._core.logging import LOGGER
 
+from .descriptors import OPEN_FLAGS, close_all, open_into
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
-    "OPEN_FLAGS",
-    "OWNER_ONLY",
     "AppendFile",
     "PartFile",
     "WrittenFile",
-    "named_scratch_file",
     "replaced_file",
-    "scratch_file",
-    "scratch_folder",
-    "spooled_file",
 ]
 
 if sys.platform != "win32":
     import fcntl
-
-OWNER_ONLY: Final = 0o600
-OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 _MAX_STEM_BYTES: Final = 230
 _COPIED_BYTES: Final = 1 << 20
 
 
 class WrittenFile:
-    """A file that is open for writing: additions are whole or not there, whatever a full disk does."""
+    """A file that is open for writing: additions are whole or not there, whatever a full disk does.
 
-    def __init__(self, target: Path, descriptor: int) -> None:
-        self.target = target
+    It has its descriptors from the moment at which they are opened, so that none, and no lock, outlives it.
+    """
+
+    def __init__(self, target: Path, descriptor: int = -1) -> None:
+        self._opened: list[int] = [] if descriptor < 0 else [descriptor]
         self._descriptor = descriptor
+        self.target = target
         self._pid = os.getpid()
+
+    def _open(self, path: Path, flags: int) -> None:
+        """Open a file of this name for this object. Raises OSError."""
+        open_into(self._opened, path, os.O_RDWR | flags | OPEN_FLAGS)
+        self._descriptor = self._opened[-1]
 
     @property
     def id(self) -> FileId | None:
@@ -91,15 +91,18 @@ class WrittenFile:
 
     def close(self) -> None:
         """Close it, which unlocks it; does nothing the second time."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._descriptor = -1
+        close_all(self._opened)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if self._opened:
+            self.close()
 
 
 class PartFile(WrittenFile):
@@ -112,20 +115,18 @@ class PartFile(WrittenFile):
     """
 
     def __init__(self, target: Path, argument: str) -> None:
+        super().__init__(target)
         self.path = target.with_name(f".{_part_stem(target)}.{os.getpid()}.part")
-        try:
-            self.left_parts = _remove_left_parts(target, argument)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
-        except OSError as error:
-            raise refused(argument, f"cannot be written: {error.strerror}") from None
         is_ours = False
         try:
-            super().__init__(target, descriptor)
-            is_ours = _lock(descriptor) and file_id(self.path) == self.id
+            self.left_parts = _remove_left_parts(target, argument)
+            self._open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
+            is_ours = _lock(self._descriptor) and file_id(self.path) == self.id
+        except OSError as error:
+            raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
             if not is_ours:  # also where an interruption cut in
-                os.close(descriptor)
-                self._descriptor = -1
+                self.close()
         if not is_ours:
             raise refused(argument, "is being written by another run")
 
@@ -135,22 +136,27 @@ class PartFile(WrittenFile):
 
     def rewrite(self, content: bytes) -> None:
         """Hold this content instead; until all of it is written, what was there stays. Raises OSError."""
-        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._descriptor
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._opened[:]
         try:
+            self._open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
             self.write(content)
             _lock(self._descriptor)
             if sys.platform == "win32":  # there, no open file is replaced
-                os.close(old)
+                close_all(old)
             path.replace(self.path)
         except BaseException:
-            os.close(self._descriptor)
-            self._descriptor = old
+            new = self._opened[len(old) :]
+            if new and file_id(new[0]) == file_id(self.path):  # an interruption came behind it
+                self._opened[:], new = new, old
+            else:
+                self._opened[:] = old
+            self._descriptor = self._opened[0]
+            close_all(new)
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
-        if sys.platform != "win32":
-            os.close(old)
+        self._opened[:] = self._opened[-1:]
+        close_all(old)
 
     def commit(self, tail_from: int | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk.
@@ -183,10 +189,10 @@ class PartFile(WrittenFile):
 
     def discard(self) -> None:
         """Remove the file; the target stays as it was."""
-        if self._descriptor >= 0 and os.getpid() == self._pid:
-            self.close()
+        if self._opened and os.getpid() == self._pid:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            self.close()
 
 
 @contextmanager
@@ -217,13 +223,16 @@ class AppendFile(WrittenFile):
     """
 
     def __init__(self, target: Path, argument: str, *, is_locked: bool) -> None:
+        super().__init__(target)
+        self._is_locked = is_locked
         try:
-            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+            self._open(target, os.O_CREAT | os.O_APPEND)
+            self.is_in_use = is_locked and not _lock(self._descriptor)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
-        super().__init__(target, descriptor)
-        self.is_in_use = is_locked and not _lock(descriptor)
-        self._is_locked = is_locked
+        except BaseException:  # an interruption
+            self.close()
+            raise
         with contextlib.suppress(OSError):
             sync_folder(target)
 
@@ -253,11 +262,12 @@ class AppendFile(WrittenFile):
 def sync_folder(target: Path) -> None:
     """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
     if sys.platform != "win32":
-        folder = os.open(target.parent, os.O_RDONLY)
+        folder: list[int] = []
         try:
-            os.fsync(folder)
+            open_into(folder, target.parent, os.O_RDONLY)
+            os.fsync(folder[0])
         finally:
-            os.close(folder)
+            close_all(folder)
 
 
 def _keep_mode(descriptor: int, old: os.stat_result) -> None:
@@ -295,14 +305,14 @@ def _remove_left_parts(target: Path, argument: str) -> list[str]:
 def _is_in_use(part: Path) -> bool:
     if sys.platform == "win32":  # there, a file that is open cannot be removed
         return False
+    probe: list[int] = []
     try:
-        descriptor = os.open(part, os.O_RDWR | OPEN_FLAGS)
+        open_into(probe, part, os.O_RDWR | OPEN_FLAGS)
+        return not _lock(probe[0])
     except FileNotFoundError:
         return False
-    try:
-        return not _lock(descriptor)
     finally:
-        os.close(descriptor)
+        close_all(probe)
 
 
 def _lock(descriptor: int) -> bool:
@@ -320,31 +330,8 @@ def _locked(descriptor: int) -> Generator[None]:
     if sys.platform == "win32":
         yield
         return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def scratch_file(folder: Path | None = None) -> IO[bytes]:
-    """Open a file without a name, which goes when it is closed."""
-    return tempfile.TemporaryFile(dir=folder)
-
-
-def spooled_file(max_memory_bytes: int) -> IO[bytes]:
-    """Open a file without a name that is in memory while it is small."""
-    return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
-
-
-@contextmanager
-def scratch_folder(prefix: str) -> Generator[Path]:
-    """Make a folder for its owner alone, which goes at the end of the block with all that is in it."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as name:
-        yield Path(name)
-
-
-def named_scratch_file(prefix: str) -> WrittenFile:
-    """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
-    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
-    return WrittenFile(Path(name), descriptor)

@@ -26,9 +26,10 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import LetterFile, RejectionStore, open_letters
+from .dead_letter import RejectionStore
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
+from .letter_file import LetterFile, open_letters
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report
 from .settings import BulkSettings
@@ -204,6 +205,8 @@ class BulkRun:
         store = self.report.rejection_store
         store.close(is_kept=is_kept)
         self._letter_problem = store.problem
+        if self._letters is not None:
+            self.report.add_notes(self._letters.end_notes)
 
     def _sync_audit(self, _: BaseException | None) -> None:
         if self._opened is not None and self._audit is not None:

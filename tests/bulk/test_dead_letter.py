@@ -143,7 +143,7 @@ def test_no_other_file_is_replaced(client: Synerise, letters: Path, mode: Any, c
     letters.write_text(content)
     with pytest.raises(InvalidRequestError, match="dead_letter: is a file of something else"):
         client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
-    with pytest.raises(InvalidRequestError, match="line 1 .*dead letter"):
+    with pytest.raises(InvalidRequestError, match=r"line 1 .*dead letter"):
         client.bulk.replay(letters)
     assert letters.read_text() == content
 

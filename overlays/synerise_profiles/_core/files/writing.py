@@ -14,6 +14,7 @@ from typing import IO, Final, Self
 
 from .descriptors import OPEN_FLAGS, close_all, open_into
 from .parts import kept_path, lock, locked, part_path, remove_left_parts
+from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
@@ -276,10 +277,8 @@ class AppendFile(WrittenFile):
                 os.ftruncate(self._descriptor, start)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that are there."""
-        with contextlib.closing(os.fdopen(os.dup(self._descriptor), "rb")) as file:
-            file.seek(0)
-            yield from file
+        """Return the lines that are there."""
+        return lines_between(self._descriptor, 0, self.size)
 
     def _check_place(self) -> None:
         if file_id(self.target) != self.id:

@@ -12,7 +12,7 @@ import pickle
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, LetterRow
-from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
+from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter, report_of
 from synerise_profiles.bulk.dead_letter import RejectionStore
 from synerise_profiles.bulk.letter_file import LetterFile, open_letters
 from synerise_profiles.bulk.report import parse_rejection
@@ -502,6 +502,18 @@ def test_a_full_disk_takes_no_letters_of_the_night_before(sandbox: Sandbox, clie
     assert names(tmp_path) == ["letters.jsonl"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_letters_that_were_cut_short_replace_no_whole_ones(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """What there was room for stays beside them, and the error says where."""
+    client.bulk.upsert_profiles([BAD] * 3, dead_letter=tmp_path / "letters.jsonl")
+    before = (tmp_path / "letters.jsonl").read_bytes()
+    problem = run_program(sandbox, "replace", tmp_path).stdout.splitlines()[0]
+    assert (tmp_path / "letters.jsonl").read_bytes() == before
+    (part,) = tmp_path.glob(".*.part")
+    assert problem.endswith(f"cannot be written: File too large; what was written is in {part.name}")
+    assert len(list(read_dead_letter(part))) > 3
+
+
 @pytest.mark.parametrize("mode", ["replace", "append"])
 def test_a_disk_that_is_full_from_the_first_letter_on_leaves_a_report(
     client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
@@ -738,3 +750,46 @@ def test_a_row_that_was_not_checked_is_never_null(client: Synerise, letters: Pat
     client.bulk.upsert_profiles([None, {"customId": "a"}], checks="off", dead_letter=letters)
     found = {letter["index"]: letter for letter in read_dead_letter(letters)}[0]
     assert (found["row"], found["problems"]) == ("", ["the row: nothing of it could be kept"])
+
+
+class Lazy(Mapping[str, Any]):
+    """A row whose values are read as they are asked for, from what is gone."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise OSError(errno.EIO, f"{key} is gone")
+
+    def __iter__(self) -> Iterator[str]:
+        yield "customId"
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("checks", ["basic", "off"])
+def test_a_row_that_raises_as_it_is_read_is_told(client: Synerise, letters: Path, checks: Any) -> None:
+    """Its exception ends the run, and it has a letter as every other row that was read."""
+    rows = [{"customId": "a"}, Lazy(), {"customId": "b"}]
+    with pytest.raises(OSError, match="Id is gone") as caught:
+        client.bulk.upsert_profiles(rows, dead_letter=letters, checks=checks)
+    found = {letter["index"]: letter for letter in read_dead_letter(letters)}
+    assert sorted(found) == [0, 1, 2]
+    assert found[1]["problems"] == ["the row: it is a value that raised OSError when it was read"]
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.read, report.accepted, report.rejected_count()) == (3, 0, 3)
+
+
+@pytest.mark.parametrize("values", [range(10**9), range(10**30)])
+@pytest.mark.parametrize("checks", ["basic", "off", "strict"])
+def test_a_range_that_no_request_carries_is_refused_unread(
+    client: Synerise, letters: Path, values: range, checks: Any
+) -> None:
+    """By its length: to write it out would take all memory."""
+    rows = [{"customId": "a", "attributes": {"all": values}}, {"customId": "b"}]
+    report = client.bulk.upsert_profiles(rows, dead_letter=letters, checks=checks)
+    assert (report.accepted, report.rejected_count()) == (1, 1)
+    (letter,) = read_dead_letter(letters)
+    assert letter["row"]["attributes"]["all"] == str(values)
+    assert "has more than 1,000,000 items" in letter["reason"]
+    with pytest.raises(InvalidRequestError, match="has more than 1,000,000 items"):
+        client.profiles.upsert({"customId": "a", "attributes": {"all": values}})

@@ -234,6 +234,7 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
     What stands behind the first `replaced_bytes` of a file that is replaced is kept, as is what is appended meanwhile.
     Raises InvalidRequestError while another run is about to replace it.
     """
+    file: WrittenFile
     if mode == "append":
         refuse_live_part(target, "dead_letter")
         file = AppendFile(target, "dead_letter", is_locked=False)

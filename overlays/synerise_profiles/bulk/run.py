@@ -123,7 +123,9 @@ class BulkRun:
         self._close(None)
         if self._opened is not None:
             engine, recorder = self._opened
-            problem = engine.problem or recorder.problem or self._letter_problem
+            problem, at_end = engine.problem or recorder.problem or self._letter_problem, self._letter_problem
+            if problem and at_end and at_end.startswith(problem):  # it says where they are, too
+                problem = at_end
             _raise_what_stopped(engine, recorder, self.report.rejection_store, problem)
 
     def start_verification(self) -> Verifier | DeletionVerifier | None:

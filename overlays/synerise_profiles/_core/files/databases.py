@@ -133,7 +133,7 @@ class DatabaseFile:
             self._id = None
 
     def __del__(self) -> None:
-        if self._id is not None:
+        if getattr(self, "_id", None) is not None:
             self.close()
 
 

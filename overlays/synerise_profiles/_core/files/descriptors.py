@@ -7,10 +7,12 @@ and closes, in one call of what is written in C cannot be cut into.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["OPEN_FLAGS", "OWNER_ONLY", "close_all", "open_into"]
+__all__ = ["OPEN_FLAGS", "OWNER_ONLY", "close_all", "close_first", "open_into", "opened"]
 
 OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -23,4 +25,23 @@ def open_into(owner: list[int], path: Path, flags: int) -> None:
 
 def close_all(owner: list[int]) -> None:
     """Close all descriptors of the list, and empty it. Raises OSError, without those that are closed."""
-    any(map(os.close, map(owner.pop, (-1,) * len(owner))))
+    close_first(owner, len(owner))
+
+
+def close_first(owner: list[int], count: int) -> None:
+    """Close so many descriptors of the list, and take them out of it."""
+    any(map(os.close, map(owner.pop, (0,) * count)))
+
+
+@contextmanager
+def opened(path: Path, flags: int) -> Generator[int]:
+    """Open a file for the block."""
+    owner: list[int] = []
+    try:
+        try:
+            open_into(owner, path, flags)
+            yield owner[0]
+        finally:
+            close_all(owner)
+    finally:
+        close_all(owner)  # where an interruption cut into the other one

@@ -14,7 +14,7 @@ from typing import Final
 
 from synerise_profiles._core.logging import LOGGER
 
-from .descriptors import OPEN_FLAGS, close_all, open_into
+from .descriptors import OPEN_FLAGS, opened
 from .targets import refused
 
 __all__ = ["kept_path", "lock", "locked", "part_path", "refuse_live_part", "remove_left_parts"]
@@ -101,11 +101,8 @@ def _refuse_in_use(part: Path, argument: str) -> None:
 def _is_in_use(part: Path) -> bool:
     if sys.platform == "win32":  # there, a file that is open cannot be removed
         return False
-    probe: list[int] = []
     try:
-        open_into(probe, part, os.O_RDWR | OPEN_FLAGS)
-        return not lock(probe[0])
+        with opened(part, os.O_RDWR | OPEN_FLAGS) as probe:
+            return not lock(probe)
     except FileNotFoundError:
         return False
-    finally:
-        close_all(probe)

@@ -63,8 +63,12 @@ class SharedRecord:
         self._head = head.ljust(_HEAD_BYTES, b"\0")
         self._opened: list[int] = []
         self._descriptor, self._pid = -1, 0
-        self._open()
-        _open_records.add(self)
+        try:
+            self._open()
+            _open_records.add(self)
+        except BaseException:  # an interruption too
+            self.close()
+            raise
 
     @contextmanager
     def locked(self) -> Generator[bool]:

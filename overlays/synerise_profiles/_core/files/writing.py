@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
-from .descriptors import OPEN_FLAGS, close_all, open_into
+from .descriptors import OPEN_FLAGS, close_all, close_first, open_into, opened
 from .parts import kept_path, lock, locked, part_path, remove_left_parts
 from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
@@ -100,7 +100,7 @@ class WrittenFile:
         self.close()
 
     def __del__(self) -> None:
-        if self._opened:
+        if getattr(self, "_opened", None):  # an interruption may have come before there was a list
             self.close()
 
 
@@ -155,8 +155,7 @@ class PartFile(WrittenFile):
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
-        self._opened[:] = self._opened[-1:]
-        close_all(old)
+        close_first(self._opened, len(self._opened) - 1)
 
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk.
@@ -246,13 +245,13 @@ class AppendFile(WrittenFile):
         try:
             self._open(target, os.O_CREAT | os.O_APPEND)
             self.is_in_use = is_locked and not lock(self._descriptor)
+            with contextlib.suppress(OSError):
+                sync_folder(target)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         except BaseException:  # an interruption
             self.close()
             raise
-        with contextlib.suppress(OSError):
-            sync_folder(target)
 
     def write(self, content: bytes) -> int:
         """Add whole lines, behind a new line where a crash cut the last one off."""
@@ -292,25 +291,19 @@ class AppendFile(WrittenFile):
 @contextmanager
 def _held(target: Path) -> Generator[None]:
     """Let nobody append to a file, if it is there, for the block."""
-    opened: list[int] = []
-    try:
+    with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            open_into(opened, target, os.O_RDWR | OPEN_FLAGS)
-        with locked(opened[0]) if opened and sys.platform != "win32" else contextlib.nullcontext():
-            yield
-    finally:
-        close_all(opened)
+            descriptor = stack.enter_context(opened(target, os.O_RDWR | OPEN_FLAGS))
+            if sys.platform != "win32":
+                stack.enter_context(locked(descriptor))
+        yield
 
 
 def sync_folder(target: Path) -> None:
     """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
     if sys.platform != "win32":
-        folder: list[int] = []
-        try:
-            open_into(folder, target.parent, os.O_RDONLY)
-            os.fsync(folder[0])
-        finally:
-            close_all(folder)
+        with opened(target.parent, os.O_RDONLY) as folder:
+            os.fsync(folder)
 
 
 def _keep_mode(descriptor: int, old: os.stat_result) -> None:

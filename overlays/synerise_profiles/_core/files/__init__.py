@@ -18,6 +18,7 @@ from .databases import (
     memory_database,
     scratch_database,
 )
+from .parts import refuse_live_part
 from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file
 from .shared import SharedRecord, lines_between, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
@@ -39,6 +40,7 @@ __all__ = [
     "memory_database",
     "named_scratch_file",
     "refuse_foreign",
+    "refuse_live_part",
     "refuse_same_files",
     "refused",
     "rename_file",

@@ -28,7 +28,7 @@ __all__ = [
     "scratch_database",
 ]
 
-FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
+FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden", "gone"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
 _DAMAGED_CODES: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
 _SCHEMA_CODES: Final = frozenset({"SQLITE_ERROR", "SQLITE_SCHEMA"})
@@ -72,6 +72,7 @@ class DatabaseFile:
     ) -> None:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
+        self._target = target
         self._id: FileId | None = None
         self._claim: list[int] = []
         try:
@@ -115,6 +116,12 @@ class DatabaseFile:
         execute("COMMIT")
         if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise DatabaseFileError("the file is damaged", "damaged")
+
+    def check_place(self, noun: str) -> None:
+        """Raise DatabaseFileError if the open file has lost its name, with all that is in it."""
+        if self._id is not None and file_id(self._target) != self._id:
+            problem = f"the {noun} was removed, or replaced by another file, while it was written"
+            raise DatabaseFileError(problem, "gone")
 
     def close(self) -> None:
         """Close it, for other processes to use."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
 import os
-import re
 import stat
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
-from synerise_profiles._core.logging import LOGGER
-
 from .descriptors import OPEN_FLAGS, close_all, close_first, open_into, opened
+from .parts import kept_path, lock, locked, part_path, remove_left_parts
 from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
@@ -26,11 +24,8 @@ __all__ = [
     "replaced_file",
 ]
 
-if sys.platform != "win32":
-    import fcntl
-
-_MAX_STEM_BYTES: Final = 230
 _COPIED_BYTES: Final = 1 << 20
+_GONE_TEXT: Final = "it was removed, or replaced by another file, while it was written"
 
 
 class WrittenFile:
@@ -80,8 +75,11 @@ class WrittenFile:
         if self.size > end:
             os.ftruncate(self._descriptor, end)
 
-    def commit(self, tail_from: int | None = None) -> None:
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Say that what was written is to stay."""
+
+    def keep(self) -> None:
+        """Leave what was written where it is, as it could not be committed."""
 
     def take_back(self, start: int | None) -> None:
         """Undo what was written: all behind `start`, or what can be undone if it is not in one piece."""
@@ -117,12 +115,13 @@ class PartFile(WrittenFile):
 
     def __init__(self, target: Path, argument: str) -> None:
         super().__init__(target)
-        self.path = target.with_name(f".{_part_stem(target)}.{os.getpid()}.part")
+        self.path = part_path(target)
+        self._own_end: int | None = None
         is_ours = False
         try:
-            self.left_parts = _remove_left_parts(target, argument)
+            self.left_parts = remove_left_parts(target, argument)
             self._open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
-            is_ours = _lock(self._descriptor) and file_id(self.path) == self.id
+            is_ours = lock(self._descriptor) and file_id(self.path) == self.id
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
@@ -141,7 +140,7 @@ class PartFile(WrittenFile):
         try:
             self._open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
             self.write(content)
-            _lock(self._descriptor)
+            lock(self._descriptor)
             if sys.platform == "win32":  # there, no open file is replaced
                 close_all(old)
             path.replace(self.path)
@@ -158,30 +157,48 @@ class PartFile(WrittenFile):
             raise
         close_first(self._opened, len(self._opened) - 1)
 
-    def commit(self, tail_from: int | None = None) -> None:
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk.
 
-        What was appended to the target behind `tail_from` goes to the end of the file first.
+        `tail_from` says from where on the target holds what was appended to it, which goes to the end of the file
+        first; None for nothing. It is asked while nobody appends, and may raise OSError.
         """
         if self._descriptor < 0 or os.getpid() != self._pid:
             return
-        if tail_from is not None:
-            with self.target.open("rb") as old:
-                old.seek(tail_from)
-                while tail := old.read(_COPIED_BYTES):
-                    self.write(tail)
         self.sync()
-        with contextlib.suppress(FileNotFoundError):
-            _keep_mode(self._descriptor, self.target.stat())
-        if sys.platform == "win32":  # there, no open file is renamed
-            self.close()
-        try:
-            self.path.replace(self.target)
-        except FileNotFoundError:
-            if file_id(self.target) != self.id:  # else an interruption came behind it
-                raise
+        with contextlib.nullcontext() if tail_from is None else _held(self.target):
+            if tail_from is not None and file_id(self.target) != self.id:  # else an interruption came behind it
+                self._add_tail(tail_from())
+            with contextlib.suppress(FileNotFoundError):
+                _keep_mode(self._descriptor, self.target.stat())
+            if sys.platform == "win32":  # there, no open file is renamed
+                self.close()
+            try:
+                self.path.replace(self.target)
+            except FileNotFoundError:
+                if file_id(self.target) != self.id:  # else an interruption came behind it
+                    raise
         self.close()
         sync_folder(self.target)
+
+    def _add_tail(self, start: int | None) -> None:
+        """Add what the target holds from there on, once, wherever an interruption cut in."""
+        self._own_end = self.size if self._own_end is None else self._own_end
+        self.cut_to(self._own_end)
+        if start is not None:
+            with self.target.open("rb") as old:
+                old.seek(start)
+                while tail := old.read(_COPIED_BYTES):
+                    self.write(tail)
+            self.sync()
+
+    def keep(self) -> None:
+        """Leave the file beside its target, under a name by which no later run removes it."""
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):  # then it is there by the name that it had
+                kept = kept_path(self.path)
+                self.path.replace(kept)
+                self.path = kept
 
     def take_back(self, start: int | None) -> None:  # noqa: ARG002 - all of it goes
         """Undo all of it."""
@@ -227,7 +244,7 @@ class AppendFile(WrittenFile):
         self._is_locked = is_locked
         try:
             self._open(target, os.O_CREAT | os.O_APPEND)
-            self.is_in_use = is_locked and not _lock(self._descriptor)
+            self.is_in_use = is_locked and not lock(self._descriptor)
             with contextlib.suppress(OSError):
                 sync_folder(target)
         except OSError as error:
@@ -238,23 +255,48 @@ class AppendFile(WrittenFile):
 
     def write(self, content: bytes) -> int:
         """Add whole lines, behind a new line where a crash cut the last one off."""
-        with contextlib.nullcontext() if self._is_locked else _locked(self._descriptor):
+        with contextlib.nullcontext() if self._is_locked else locked(self._descriptor):
+            self._check_place()
             is_cut = self.size > 0 and self._last_byte() != b"\n"
             return super().write(b"\n" * is_cut + content)
+
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:  # noqa: ARG002 - all of it is there
+        """Raise OSError if what was written has no name any more."""
+        self._check_place()
+
+    def sync(self) -> None:
+        """Write it to the disk. Raises OSError, also if it has no name any more."""
+        self._check_place()
+        super().sync()
 
     def take_back(self, start: int | None) -> None:
         """Cut off what was added behind `start`; the caller knows that it wrote all that is there in one piece."""
         if start is not None:
-            with _locked(self._descriptor):
+            with locked(self._descriptor):
                 os.ftruncate(self._descriptor, start)
 
     def lines(self) -> Iterator[bytes]:
         """Return the lines that are there."""
         return lines_between(self._descriptor, 0, self.size)
 
+    def _check_place(self) -> None:
+        if file_id(self.target) != self.id:
+            raise OSError(errno.ESTALE, _GONE_TEXT)
+
     def _last_byte(self) -> bytes:
         os.lseek(self._descriptor, -1, os.SEEK_END)
         return os.read(self._descriptor, 1)
+
+
+@contextmanager
+def _held(target: Path) -> Generator[None]:
+    """Let nobody append to a file, if it is there, for the block."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            descriptor = stack.enter_context(opened(target, os.O_RDWR | OPEN_FLAGS))
+            if sys.platform != "win32":
+                stack.enter_context(locked(descriptor))
+        yield
 
 
 def sync_folder(target: Path) -> None:
@@ -275,54 +317,3 @@ def _keep_mode(descriptor: int, old: os.stat_result) -> None:
         if os.fstat(descriptor).st_gid != old.st_gid:  # the rights of that group are not those of this one
             mode &= ~stat.S_IRWXG
         os.fchmod(descriptor, mode)
-
-
-def _part_stem(target: Path) -> str:
-    """The name of a target within that of its part; a digest where the whole would be too long for a file system."""
-    name = os.fsencode(target.name)
-    return target.name if len(name) <= _MAX_STEM_BYTES else hashlib.blake2b(name, digest_size=16).hexdigest()
-
-
-def _remove_left_parts(target: Path, argument: str) -> list[str]:
-    pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+(?:\.next)?\.part")
-    names = sorted(path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name))
-    for name in names:
-        part = target.with_name(name)
-        if _is_in_use(part):
-            raise refused(argument, f"is being written by another run, to {name} beside it")
-        # By its name alone: folders may be named after people.
-        LOGGER.warning("%s was left by a run that was killed; it is removed", name)
-        part.unlink(missing_ok=True)
-    return names
-
-
-def _is_in_use(part: Path) -> bool:
-    if sys.platform == "win32":  # there, a file that is open cannot be removed
-        return False
-    try:
-        with opened(part, os.O_RDWR | OPEN_FLAGS) as probe:
-            return not _lock(probe)
-    except FileNotFoundError:
-        return False
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock a file until it is closed; false if another one has."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-
-@contextmanager
-def _locked(descriptor: int) -> Generator[None]:
-    if sys.platform == "win32":
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

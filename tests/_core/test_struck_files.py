@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def test_no_lock_and_no_descriptor_is_lost(job: Callable[[Path], None], tmp_path
     """The next use works at once, while whoever was struck still holds the exception."""
     path = tmp_path / "file"
     job(path)
+    # A strike at the end of a handler leaves its thread in that handler: no test after this one is to run there.
+    with ThreadPoolExecutor(1) as thread:
+        n = thread.submit(strike_each, job, path).result()
+    assert n > 30
+    assert {name.name for name in tmp_path.iterdir()} == {"file"}
+
+
+def strike_each(job: Callable[[Path], None], path: Path) -> int:
+    """Strike a job at one moment after the other, each time done again at once; return how many there were."""
     n, errors = 0, list[BaseException]()
     while len(errors) == n and n < 2000:
         n += 1
@@ -97,5 +107,4 @@ def test_no_lock_and_no_descriptor_is_lost(job: Callable[[Path], None], tmp_path
         job(path)
         if job is not open_database:  # SQLite closes some of its own later, as its locks go
             assert len(os.listdir("/proc/self/fd")) == before, n  # noqa: PTH208 - likewise
-    assert n > 30
-    assert {name.name for name in tmp_path.iterdir()} == {"file"}
+    return n

@@ -8,6 +8,7 @@ import faulthandler
 import gc
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,15 @@ def options_of(folder: Path, name: object, *, with_files: bool) -> dict[str, Any
 
 
 def strike_everywhere(case: str, folder: Path, *, step: int, first: int = 0) -> int:
-    """Run a case once for each moment, or for every so many, and strike it there; return how often it was hit."""
+    """Run a case once for each moment, or for every so many, and strike it there; return how often it was hit.
+
+    A strike at the end of a handler leaves its thread in that handler: no test after this one is to run there.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_strike_each, case, folder, step, first).result()
+
+
+def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
     run, kind, error_type, with_files = CASES[case]
     with contextlib.suppress(OSError):  # loads what is loaded by the first run
         run(Stored(), kind, Count(()), **options_of(folder, "first", with_files=with_files))

@@ -10,11 +10,13 @@ import gzip
 import itertools
 import pickle
 import random
+import socket
 import ssl
 import threading
+import time
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -523,6 +525,61 @@ async def test_deadline_ends_an_answer_that_drips(what: str) -> None:
     """Bytes that arrive now and then do not put off the deadline."""
     for outcome, _, _ in await both([DRIPS[what]], MERGE, deadline=0.3):
         assert isinstance(outcome, APITimeoutError)
+
+
+LARGE_BYTES = 40_000_000
+"""More than the buffers of two sockets hold."""
+
+
+@contextlib.contextmanager
+def reading_slowly(*, and_dripping: bool) -> Iterator[str]:
+    """A server that reads a little of a request now and then; it may send as little of an answer meanwhile."""
+    stop = threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                while not stop.wait(0.005):
+                    connection.recv(65_536)
+                    if and_dripping:
+                        connection.sendall(b"H")
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stop.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
+
+
+@pytest.mark.parametrize("backend", ["sync", *BACKENDS])
+@pytest.mark.parametrize("and_dripping", [False, True])
+def test_deadline_ends_a_request_that_is_read_slowly(backend: str, *, and_dripping: bool) -> None:
+    """What the server takes or sends meanwhile puts off neither the deadline nor, of tasks, the step's own timeout."""
+    large = request(operation=ONCE, repeatable=False, content=bytes(LARGE_BYTES))
+    with reading_slowly(and_dripping=and_dripping) as url:
+        given: dict[str, Any] = {"token": "t", "base_url": url, "max_retries": 0, "timeout": 5.0, "deadline": 0.5}
+
+        async def send_async() -> None:
+            async with AsyncSynerise(**given) as asynchronous:
+                await asynchronous.send(large)
+
+        def send() -> None:
+            with Synerise(**given) as synerise:
+                synerise.send(large)
+
+        began = time.monotonic()
+        with pytest.raises(APITimeoutError) as caught:
+            send() if backend == "sync" else anyio.run(send_async, backend=backend)
+        assert time.monotonic() - began < 5.0
+        assert "could not be sent" in str(caught.value)
 
 
 @pytest.mark.anyio

@@ -8,6 +8,7 @@ the same.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
@@ -228,10 +229,12 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         if self._backend is None:
             stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
             return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
+        began = time.monotonic()
         stream = await self._backend.connect_tcp(host, port, seconds)
         if context is not None:
             try:
-                stream = await stream.start_tls(context, host, state.seconds(step_seconds, httpcore.ConnectTimeout))
+                left = None if seconds is None else seconds - (time.monotonic() - began)
+                stream = await stream.start_tls(context, host, left)
             except BaseException:
                 await _close_stream(stream)
                 raise

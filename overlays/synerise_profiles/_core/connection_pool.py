@@ -32,6 +32,7 @@ from .leases import (
 )
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
+from .socket_steps import connect, send_all
 
 __all__ = ["LeasingTransport"]
 
@@ -56,7 +57,7 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         state = self._state
         if data := state.bytes_to_send(buffer):
-            self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
             state.has_sent = True
 
     def close(self) -> None:
@@ -226,8 +227,5 @@ class LeasingTransport(httpx.BaseTransport):
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
         seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-        stream = self._backend.connect_tcp(target.host, target.origin.port, seconds)
-        if target.context is not None:
-            seconds = state.seconds(timeout, httpcore.ConnectTimeout)
-            stream = stream.start_tls(target.context, target.host, seconds)
+        stream = connect(self._backend, target.host, target.origin.port, target.context, seconds)
         return _Lease(target.origin, _Stream(stream, state), state)

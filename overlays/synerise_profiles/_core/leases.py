@@ -25,6 +25,7 @@ __all__ = [
     "NO_CONTENT",
     "NO_PLACE",
     "ConnectTarget",
+    "Content",
     "CoreRequest",
     "CoreTarget",
     "ExchangeState",
@@ -260,18 +261,37 @@ class CoreRequest(httpcore.Request):
         self.extensions = extensions
 
 
-class _NoContent:
-    """The content of a request without any, sync and async: nothing, where httpcore's own is an empty piece."""
+class Content:
+    """The content of a request in pieces, sync and async; of none there is no piece, where httpcore has an empty one.
+
+    Its iterators are no generators: trio warns of one that is left before its end, as by a request that breaks off.
+    """
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+        return iter(self._pieces)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _AsyncPieces(iter(self._pieces))
 
 
-NO_CONTENT: Final = _NoContent()
+class _AsyncPieces(AsyncIterator[bytes]):
+    __slots__ = ("_pieces",)
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+NO_CONTENT: Final = Content()
 
 
 def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:

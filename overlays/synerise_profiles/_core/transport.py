@@ -28,7 +28,7 @@ from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
-from .leases import NO_CONTENT, CoreRequest, CoreTarget
+from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
@@ -94,7 +94,7 @@ class RequestBuilder:
             operation.http_method.encode("ascii"),
             CoreTarget(origin, target),
             headers=self._checked_headers(request, token, further_headers),
-            stream=httpx.ByteStream(content) if content else NO_CONTENT,
+            stream=Content(content) if content else NO_CONTENT,
             extensions=extensions,
         )
 

@@ -17,6 +17,7 @@ import time
 import warnings
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -525,6 +526,30 @@ async def test_deadline_ends_an_answer_that_drips(what: str) -> None:
     """Bytes that arrive now and then do not put off the deadline."""
     for outcome, _, _ in await both([DRIPS[what]], MERGE, deadline=0.3):
         assert isinstance(outcome, APITimeoutError)
+
+
+TRICKLES = {**DRIPS, "chunk": then_repeat(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0", 0.02)}
+
+
+@pytest.mark.parametrize("what", [*TRICKLES])
+def test_deadline_ends_an_answer_that_drips_through_a_proxy(what: str) -> None:
+    """In both clients; so it does in an async client with any transport of httpx, for a task can be cancelled."""
+    given: dict[str, Any] = {"token": "t", "max_retries": 0, "deadline": 0.3}
+
+    async def send(**way: Any) -> None:
+        async with AsyncSynerise(**given, **way) as asynchronous:
+            with anyio.fail_after(20):
+                await asynchronous.send(request())
+
+    with Server([TRICKLES[what]]) as server:
+        given["base_url"] = server.url
+        with pytest.raises(APITimeoutError, match="no answer"), Synerise(**given, proxy=server.url) as synerise:
+            synerise.send(request())
+        for backend in BACKENDS:
+            with pytest.raises(APITimeoutError, match="no answer"):
+                anyio.run(partial(send, proxy=server.url), backend=backend)
+            with pytest.raises(APITimeoutError, match="no answer"):
+                anyio.run(partial(send, transport=httpx.AsyncHTTPTransport()), backend=backend)
 
 
 LARGE_BYTES = 40_000_000

@@ -7,6 +7,7 @@ broke on a kept connection may go out again on a new one.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import ssl
@@ -37,6 +38,7 @@ __all__ = [
     "is_silent",
     "is_usable",
     "may_resend",
+    "step_seconds",
 ]
 
 _IDLE_SECONDS: Final = 5.0
@@ -212,12 +214,17 @@ class ExchangeState:
 
     def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that a step may take: its own, or what is left of the deadline."""
-        if self._deadline is None:
-            return timeout
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise error("the deadline has passed")
-        return left if timeout is None or left < timeout else timeout
+        return step_seconds(timeout, self._deadline, error)
+
+
+def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+    """Return the seconds that a step may take: its own, or what is left until a moment of the monotonic clock."""
+    if deadline is None or deadline == math.inf:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise error("the deadline has passed")
+    return left if timeout is None or left < timeout else timeout
 
 
 class CoreTarget(httpcore.URL):

@@ -764,6 +764,57 @@ def test_connections_of_ended_event_loops_are_closed(certificate: Path, *, is_tl
     assert not [each for each in caught if issubclass(each.category, ResourceWarning)]
 
 
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_connections_of_ended_runs_of_trio_are_closed(certificate: Path, *, is_tls: bool) -> None:
+    """One client for many `trio.run`: each closes its sockets, without a warning."""
+    context = ssl.create_default_context(cafile=certificate) if is_tls else False
+
+    async def calls(client: AsyncSynerise) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(client.tags.list)
+
+    async def serve_and_run() -> None:
+        async with answering(server_context(certificate) if is_tls else None) as url:
+            client = AsyncSynerise(token="t", base_url=url, verify=context, timeout=10.0)
+            before = own_connections(url)
+            for _ in range(3):
+                await asyncio.to_thread(anyio.run, calls, client, backend="trio")
+                gc.collect()
+                assert before == own_connections(url)
+
+    assert not warned_of_resources(lambda: asyncio.run(serve_and_run()))
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_child_of_a_fork_closes_its_copies_of_sockets(monkeypatch: pytest.MonkeyPatch, *, is_used: bool) -> None:
+    """Without a warning, whether it uses the client or only closes it."""
+
+    def act() -> None:
+        with Server([answer()]) as server, Synerise(token="t", base_url=server.url) as synerise:
+            before = own_connections(server.url)
+            synerise.send(request())
+            monkeypatch.setattr("os.getpid", lambda: -1)
+            if is_used:
+                synerise.send(request())
+            synerise.close()
+            gc.collect()
+            assert before == own_connections(server.url)
+            assert server.connections == 1 + is_used
+
+    assert not warned_of_resources(act)
+
+
+def warned_of_resources(act: Callable[[], object]) -> list[warnings.WarningMessage]:
+    """Do something, and return the warnings of what it did not close."""
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        act()
+        gc.collect()
+    return [each for each in caught if issubclass(each.category, ResourceWarning)]
+
+
 def own_connections(url: str) -> int:
     """How many connections of this process to a port of this machine are open."""
     port = int(url.rpartition(":")[2])

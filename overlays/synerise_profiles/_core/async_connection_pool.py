@@ -7,6 +7,8 @@ the same.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -68,9 +70,13 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         await _close_stream(self._stream)
 
     def abandon(self) -> None:
-        """Close the socket of an event loop that has ended; trio leaves those that nobody closed to Python."""
+        """Close the socket of an event loop that has ended. One of trio closes by itself only while trio runs."""
         if isinstance(self._stream, AsyncioStream):
             self._stream.abandon()
+            return
+        with contextlib.suppress(OSError):
+            if (descriptor := self._socket.detach()) != -1:
+                socket.close(descriptor)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -27,7 +27,7 @@ _thread = threading.local()
 
 
 @contextlib.contextmanager
-def until(deadline: float) -> Generator[None, None, None]:
+def until(deadline: float) -> Generator[None]:
     """Bound what this thread sends and reads through a proxy by a moment of the monotonic clock."""
     outer = _deadline()
     _thread.deadline = deadline

@@ -62,6 +62,14 @@ READ = "profiles.upsert_batch: the rows cannot be read like this"
 REPORT: Any = dry_run([{"customId": "a"}], for_="profiles")
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
+    (
+        lambda: CLIENT.profiles.upsert({"customId": "a", "sex": "male"}),
+        "profiles.upsert: body.sex: is none of FEMALE, MALE, NOT_SPECIFIED, OTHER; did you mean 'MALE'?",
+    ),
+    (
+        lambda: CLIENT.profiles.upsert_batch([{"customId": "a", "sex": "M"}]),
+        "profiles.upsert_batch: body[0].sex: is none of FEMALE, MALE, NOT_SPECIFIED, OTHER",
+    ),
     (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),

@@ -224,7 +224,6 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: Synerise(token="t", transport=httpx.HTTPTransport),
         "transport: expected an object of httpx.BaseTransport",
     ),
-    (lambda: RetryPolicy(max_retry=3), f"RetryPolicy() {GOT} 'max_retry'; did you mean 'max_retries'?"),
     (
         lambda: CLIENT.with_options(max_connections=5),
         "max_connections: is an option of the client, for all its copies; set it by Synerise(max_connections=...)",

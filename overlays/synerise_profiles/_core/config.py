@@ -264,7 +264,8 @@ def _check_transport(transport: object, *, is_sync: bool) -> None:
 def override_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
     """Return the policy with what is given put in its place."""
     changes: dict[str, Any] = {"max_retries": max_retries, "deadline": deadline}
-    return attrs.evolve(policy, **{name: value for name, value in changes.items() if value is not None})
+    given = {name: value for name, value in changes.items() if value is not None}
+    return attrs.evolve(policy, **given) if given else policy
 
 
 def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:

@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
+from .connection_pool import connect
 from .leases import step_seconds
-from .socket_steps import connect
 
 __all__ = ["ProxyTransport", "until"]
 
@@ -42,7 +42,7 @@ def _deadline() -> float:
     return found
 
 
-class _Stream(httpcore.NetworkStream):
+class _ProxyStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
 
@@ -58,7 +58,7 @@ class _Stream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         seconds = step_seconds(timeout, _deadline(), httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, seconds))
+        return _ProxyStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
 
     def close(self) -> None:
         self._stream.close()
@@ -80,7 +80,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - as above
     ) -> httpcore.NetworkStream:
         seconds = step_seconds(timeout, _deadline(), httpcore.ConnectTimeout)
-        return _Stream(connect(self._backend, host, port, None, seconds))
+        return _ProxyStream(connect(self._backend, host, port, None, seconds))
 
 
 class ProxyTransport(httpx.HTTPTransport):

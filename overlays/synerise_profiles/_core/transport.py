@@ -11,6 +11,7 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ from .connection_pool import LeasingTransport
 from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
-from .proxy_transport import until
+from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -201,9 +202,9 @@ class Transport:
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
-        reader = BodyReader(max_bytes, deadline)
-        with until(deadline):
+        with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
             response = self.httpx_transport.handle_request(request)
+            reader = BodyReader(max_bytes, deadline)
             try:
                 if not response.is_stream_consumed:
                     for piece in cast("httpx.SyncByteStream", response.stream):

@@ -65,10 +65,14 @@ def closest_name(name: str, known: Collection[str]) -> str | None:
     """Return the known name that resembles one most; None if none does.
 
     To be used where the name is refused in any case, since it goes further than `near_name`: a part of a name counts.
+    None is named where two resemble it alike.
     """
     import difflib  # noqa: PLC0415 - is needed for an error alone
 
-    found = near_name(name, known) or next(iter(difflib.get_close_matches(name, known, n=1)), None)
+    found = near_name(name, known)
+    if found is None and (close := difflib.get_close_matches(name, known, n=2)):
+        ratios = [difflib.SequenceMatcher(None, other, name).ratio() for other in close]
+        return None if ratios[1:] == ratios[:1] else close[0]
     if found is None and len(_letters(name)) > 2:
         found = next((other for other in known if _letters(name) in _letters(other)), None)
     return found

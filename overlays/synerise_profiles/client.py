@@ -17,7 +17,7 @@ from synerise_profiles_api.callers import Site, caller
 from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.types import Request, Response
 
-from ._core.arguments import refuse_argument
+from ._core.arguments import refuse_option
 from ._core.config import (
     AsyncClientArguments,
     ClientArguments,
@@ -115,6 +115,7 @@ class Synerise(ClientExtensions):
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             deprecations=deprecations,
+            transport=transport,
             is_sync=True,
         )
         self._sign_in_method = credentials.sign_in_method
@@ -139,8 +140,7 @@ class Synerise(ClientExtensions):
         """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
 
         Raises InvalidRequestError for a body that names no profile or has a misspelt field, before anything is sent;
-        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
-        ResponseDecodingError.
+        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or ResponseDecodingError.
         """
         _check_body(request)
         if request.operation.deprecated:
@@ -236,6 +236,7 @@ class AsyncSynerise(AsyncClientExtensions):
             max_connections=max_connections,
             max_response_bytes=max_response_bytes,
             deprecations=deprecations,
+            transport=transport,
             is_sync=False,
         )
         self._sign_in_method = credentials.sign_in_method
@@ -260,8 +261,7 @@ class AsyncSynerise(AsyncClientExtensions):
         """Send a request that `api.<resource>.<method>.request(...)` built; return status, headers and the parsed body.
 
         Raises InvalidRequestError for a body that names no profile or has a misspelt field, before anything is sent;
-        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or
-        ResponseDecodingError.
+        APIStatusError (AuthenticationError if the login is refused), APIConnectionError or ResponseDecodingError.
         """
         _check_body(request)
         if request.operation.deprecated:
@@ -325,7 +325,7 @@ def _copy_with(
 ) -> C:
     """Return a copy with other options, which shares connections and token; what is None stays as it is."""
     for name in misspelt:
-        refuse_argument(type(client).with_options, name)
+        refuse_option(type(client), name, ClientArguments)
     options = attrs.evolve(client.options, retry=override_policy(client.options.retry, max_retries, deadline))
     if timeout is not None:
         options = attrs.evolve(options, timeouts=checked_timeouts(timeout))

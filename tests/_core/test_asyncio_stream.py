@@ -96,6 +96,28 @@ def test_a_server_that_does_not_read_is_waited_for(listener: socket.socket) -> N
     asyncio.run(run())
 
 
+def test_bytes_that_arrive_give_a_write_no_more_time(listener: socket.socket) -> None:
+    """The timeout is that of the whole write, however often something arrives."""
+
+    async def run() -> None:
+        async with opened(listener) as (stream, server):
+            stop = threading.Event()
+
+            def drip() -> None:
+                while not stop.wait(0.02):
+                    server.sendall(b"x")
+
+            dripping = in_thread(drip)
+            try:
+                with pytest.raises(httpcore.WriteTimeout):
+                    await asyncio.wait_for(stream.write(bytes(SIZE), 0.2), 10)
+            finally:
+                stop.set()
+                await asyncio.to_thread(dripping.join)
+
+    asyncio.run(run())
+
+
 def test_a_connection_that_ends_in_a_write_is_an_error_of_it(listener: socket.socket) -> None:
     """Whether it ends before or while it is written."""
 

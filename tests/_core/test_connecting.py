@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
+import httpcore
 import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
+from synerise_profiles._core.connection_pool import connect
 from synerise_profiles._core.files import AppendFile, PartFile, target_of
 from synerise_profiles.errors import APIConnectionError
 
@@ -48,6 +52,54 @@ def test_a_host_that_does_not_speak_tls_is_told() -> None:
     ):
         client.tags.list()
     assert not caught.value.maybe_applied
+
+
+@contextmanager
+def named(monkeypatch: pytest.MonkeyPatch, *addresses: str, port: int) -> Iterator[str]:
+    """A host with several addresses."""
+    real = socket.getaddrinfo
+
+    def resolve(host: object, *arguments: object, **options: object) -> object:
+        if host not in ("several.invalid", b"several.invalid"):
+            return real(host, *arguments, **options)  # type: ignore[arg-type]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield "several.invalid"
+
+
+@pytest.mark.parametrize("seconds", [0.4, None])
+def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, seconds: float | None) -> None:
+    """Each gets its share of what is left; the first that answers is taken, and without one the last is told."""
+    given: list[tuple[str, float | None]] = []
+    now = 100.0
+    monkeypatch.setattr("synerise_profiles._core.connection_pool.time.monotonic", lambda: now)
+
+    class Backend(httpcore.NetworkBackend):
+        def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: object) -> NoReturn:  # type: ignore[override]
+            nonlocal now
+            given.append((host, timeout))
+            now += timeout or 0.0
+            raise httpcore.ConnectTimeout
+
+    with (
+        named(monkeypatch, *(f"127.0.0.{n}" for n in range(1, 5)), port=1) as host,
+        pytest.raises(httpcore.ConnectTimeout),
+    ):
+        connect(Backend(), host, 1, None, seconds)
+    share = None if seconds is None else pytest.approx(0.1)
+    assert given == [(f"127.0.0.{n}", share) for n in range(1, 5)]
+
+
+def test_a_host_is_reached_by_any_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses at which nothing listens are passed over; the deadline of the handshake of TLS is the same one."""
+    with speaking(b"") as port, named(monkeypatch, "127.0.0.9", "127.0.0.1", port=port) as host:
+        backend = httpcore.SyncBackend()
+        stream = connect(backend, host, port, None, 30.0)
+        stream.close()
+        with pytest.raises(httpcore.ConnectTimeout):
+            connect(backend, host, port, ssl.create_default_context(), 0.0)
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="it is installed here")

@@ -10,11 +10,14 @@ import gzip
 import itertools
 import pickle
 import random
+import socket
 import ssl
 import threading
+import time
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -525,6 +528,85 @@ async def test_deadline_ends_an_answer_that_drips(what: str) -> None:
         assert isinstance(outcome, APITimeoutError)
 
 
+TRICKLES = {**DRIPS, "chunk": then_repeat(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0", 0.02)}
+
+
+@pytest.mark.parametrize("what", [*TRICKLES])
+def test_deadline_ends_an_answer_that_drips_through_a_proxy(what: str) -> None:
+    """In both clients; so it does in an async client with any transport of httpx, for a task can be cancelled."""
+    given: dict[str, Any] = {"token": "t", "max_retries": 0, "deadline": 0.3}
+
+    async def send(**way: Any) -> None:
+        async with AsyncSynerise(**given, **way) as asynchronous:
+            with anyio.fail_after(20):
+                await asynchronous.send(request())
+
+    with Server([TRICKLES[what]]) as server:
+        given["base_url"] = server.url
+        with pytest.raises(APITimeoutError, match="no answer"), Synerise(**given, proxy=server.url) as synerise:
+            synerise.send(request())
+        for backend in BACKENDS:
+            with pytest.raises(APITimeoutError, match="no answer"):
+                anyio.run(partial(send, proxy=server.url), backend=backend)
+            with pytest.raises(APITimeoutError, match="no answer"):
+                anyio.run(partial(send, transport=httpx.AsyncHTTPTransport()), backend=backend)
+
+
+LARGE_BYTES = 40_000_000
+"""More than the buffers of two sockets hold."""
+
+
+@contextlib.contextmanager
+def reading_slowly(*, and_dripping: bool) -> Iterator[str]:
+    """A server that reads a little of a request now and then; it may send as little of an answer meanwhile."""
+    stop = threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                while not stop.wait(0.005):
+                    connection.recv(65_536)
+                    if and_dripping:
+                        connection.sendall(b"H")
+
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stop.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
+
+
+@pytest.mark.parametrize("backend", ["sync", *BACKENDS])
+@pytest.mark.parametrize("and_dripping", [False, True])
+def test_deadline_ends_a_request_that_is_read_slowly(backend: str, *, and_dripping: bool) -> None:
+    """What the server takes or sends meanwhile puts off neither the deadline nor, of tasks, the step's own timeout."""
+    large = request(operation=ONCE, repeatable=False, content=bytes(LARGE_BYTES))
+    with reading_slowly(and_dripping=and_dripping) as url:
+        given: dict[str, Any] = {"token": "t", "base_url": url, "max_retries": 0, "timeout": 5.0, "deadline": 0.5}
+
+        async def send_async() -> None:
+            async with AsyncSynerise(**given) as asynchronous:
+                await asynchronous.send(large)
+
+        def send() -> None:
+            with Synerise(**given) as synerise:
+                synerise.send(large)
+
+        began = time.monotonic()
+        with pytest.raises(APITimeoutError) as caught:
+            send() if backend == "sync" else anyio.run(send_async, backend=backend)
+        assert time.monotonic() - began < 5.0
+        assert "could not be sent" in str(caught.value)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "header"),
@@ -680,6 +762,57 @@ def test_connections_of_ended_event_loops_are_closed(certificate: Path, *, is_tl
     finally:
         gc.enable()
     assert not [each for each in caught if issubclass(each.category, ResourceWarning)]
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_connections_of_ended_runs_of_trio_are_closed(certificate: Path, *, is_tls: bool) -> None:
+    """One client for many `trio.run`: each closes its sockets, without a warning."""
+    context = ssl.create_default_context(cafile=certificate) if is_tls else False
+
+    async def calls(client: AsyncSynerise) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(client.tags.list)
+
+    async def serve_and_run() -> None:
+        async with answering(server_context(certificate) if is_tls else None) as url:
+            client = AsyncSynerise(token="t", base_url=url, verify=context, timeout=10.0)
+            before = own_connections(url)
+            for _ in range(3):
+                await asyncio.to_thread(anyio.run, calls, client, backend="trio")
+                gc.collect()
+                assert before == own_connections(url)
+
+    assert not warned_of_resources(lambda: asyncio.run(serve_and_run()))
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_child_of_a_fork_closes_its_copies_of_sockets(monkeypatch: pytest.MonkeyPatch, *, is_used: bool) -> None:
+    """Without a warning, whether it uses the client or only closes it."""
+
+    def act() -> None:
+        with Server([answer()]) as server, Synerise(token="t", base_url=server.url) as synerise:
+            before = own_connections(server.url)
+            synerise.send(request())
+            monkeypatch.setattr("os.getpid", lambda: -1)
+            if is_used:
+                synerise.send(request())
+            synerise.close()
+            gc.collect()
+            assert before == own_connections(server.url)
+            assert server.connections == 1 + is_used
+
+    assert not warned_of_resources(act)
+
+
+def warned_of_resources(act: Callable[[], object]) -> list[warnings.WarningMessage]:
+    """Do something, and return the warnings of what it did not close."""
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        act()
+        gc.collect()
+    return [each for each in caught if issubclass(each.category, ResourceWarning)]
 
 
 def own_connections(url: str) -> int:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 import pytest
@@ -212,6 +213,59 @@ def test_values_of_path_and_query_are_replaced() -> None:
     """An identifier in the path is the caller's too; the words of the path itself are not."""
     sent = {"path": "/v4/things/anna%20k,ewa", "query": "name=Zofia%20N&limit=100"}
     assert reason_of("things: Anna K, ewa and Zofia N; 100 of them", **sent) == "things: […], […] and […]; […] of them"
+
+
+PERSONS = (
+    "jan.kowal@przyklad.pl",
+    "zażółć@gęślą.pl",
+    "Łucja Żak",
+    "Anna Nowak",
+    "O'Brien & Søn",
+    "100%25 suede",
+)
+
+
+def _encodings(value: str) -> Iterator[str]:
+    """Forms in which a server quotes a value of a URL, upper and lower hex, whole and once more encoded."""
+    once = quote(value, safe="")
+    yield from (once, quote(value), quote_plus(value), quote(once, safe=""))
+    yield "".join(f"%{byte:02X}" for byte in value.encode())
+    yield quote(value, safe="", encoding="iso-8859-2", errors="replace")
+
+
+@pytest.mark.parametrize("value", PERSONS)
+@pytest.mark.parametrize("where", ["path", "query", "body"])
+def test_values_are_replaced_where_they_are_quoted_percent_encoded(value: str, where: str) -> None:
+    """Whole and in part, whatever the hex digits' case; `%40` makes an address."""
+    quoted = quote(value, safe="")
+    sent: dict[str, Any] = {
+        "path": {"path": f"/v4/things/by-email/{quoted}"},
+        "query": {"query": f"name={quoted}"},
+        "body": {"body": {"name": value}},
+    }[where]
+    parts = [word.lower() for word in re.findall(r"\w{3,}", unquote(value))]
+    for form in (*_encodings(value), *_encodings(value[1:]), *_encodings(value[:-1])):
+        for text in (form, re.sub("%..", lambda found: found[0].lower(), form)):
+            for message in (f"No thing at /x/by-email/{text}", f"bad {text}, sorry"):
+                reason = reason_of(message, **sent)
+                shown = reason.lower()
+                assert not [word for word in parts if word in shown or quote(word).lower() in shown], reason
+                assert reason.startswith(message.split(" ")[0])
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("no such ewa%40firma.pl here", "no such […] here"),
+        ("no such ewa%2540firma.pl here", "no such […] here"),
+        ("cut %C5 and %c5x", "cut […] and […]"),
+        ("at most 50% of it, 100%", "at most 50% of it, 100%"),
+        ("La\u200bvender%20and%00 Lav%E2%80%8Bender", "[…] and […]"),
+    ],
+)
+def test_encoded_letters_hide_nothing(message: str, shown: str) -> None:
+    """What looks like an address when it is decoded is one; letters that cannot be decoded are not shown."""
+    assert reason_of(message, {"colour": "lavender"}) == shown
 
 
 @given(

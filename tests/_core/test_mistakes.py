@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
@@ -61,6 +62,14 @@ READ = "profiles.upsert_batch: the rows cannot be read like this"
 REPORT: Any = dry_run([{"customId": "a"}], for_="profiles")
 GOT = "got an unexpected keyword argument"
 MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
+    (
+        lambda: CLIENT.profiles.upsert({"customId": "a", "sex": "male"}),
+        "profiles.upsert: body.sex: is none of FEMALE, MALE, NOT_SPECIFIED, OTHER; did you mean 'MALE'?",
+    ),
+    (
+        lambda: CLIENT.profiles.upsert_batch([{"customId": "a", "sex": "M"}]),
+        "profiles.upsert_batch: body[0].sex: is none of FEMALE, MALE, NOT_SPECIFIED, OTHER",
+    ),
     (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
     (lambda: Synerise(apikey="k"), f"Synerise() {GOT} 'apikey'; did you mean 'api_key'?"),
     (lambda: Synerise(api_key="k", time_out=3), f"Synerise() {GOT} 'time_out'; did you mean 'timeout'?"),
@@ -196,6 +205,34 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(token="t", consumer="admin"), "consumer: expected one of workspace, user, profile, anonymous"),
     (lambda: Synerise(token="t", max_connections=0), "max_connections: expected a whole number of connections from 1"),
     (lambda: Synerise(token="t", user_agent=""), "user_agent: expected text that is not empty"),
+    (lambda: Synerise(token="t", retry=5), "retry: expected a RetryPolicy"),
+    (lambda: Synerise(token="t", on_request=5), "on_request: expected a function"),
+    (lambda: AsyncSynerise(token="t", on_response="x"), "on_response: expected a function"),
+    (
+        lambda: Synerise(token="t", proxy=5),
+        "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://",
+    ),
+    (
+        lambda: Synerise(token="t", transport=httpx.AsyncHTTPTransport()),
+        "transport: is one for AsyncSynerise; Synerise takes an object of httpx.BaseTransport",
+    ),
+    (
+        lambda: AsyncSynerise(token="t", transport=httpx.HTTPTransport()),
+        "transport: is one for Synerise; AsyncSynerise takes an object of httpx.AsyncBaseTransport",
+    ),
+    (
+        lambda: Synerise(token="t", transport=httpx.HTTPTransport),
+        "transport: expected an object of httpx.BaseTransport",
+    ),
+    (
+        lambda: CLIENT.with_options(max_connections=5),
+        "max_connections: is an option of the client, for all its copies; set it by Synerise(max_connections=...)",
+    ),
+    (
+        lambda: Synerise(token="t", region="azure"),
+        "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url",
+    ),
+    (lambda: Synerise(token="t", region=[]), "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url"),
     (lambda: Synerise(token=5), "token: expected text or a callable that returns text"),
     (
         lambda: Synerise(token="t", on_response=coroutine),

@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import re
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -377,6 +378,29 @@ def test_each_failure_of_the_network_is_distinguished(
     with pytest.raises(APIConnectionError) as caught:
         client(transport=transport, max_retries=0).send(request())
     assert (maybe_received, timed_out) == (caught.value.maybe_applied, isinstance(caught.value, APITimeoutError))
+
+
+@pytest.mark.parametrize(
+    ("causes", "words"),
+    [
+        ([socket.gaierror(-2, "x")], "could be made: the name of the host was not found"),
+        ([ssl.SSLCertVerificationError("x")], "could be made: the server's certificate was not accepted"),
+        ([ConnectionRefusedError()], "could be made: it was refused"),
+        ([TimeoutError()], "in time"),
+        ([ConnectionRefusedError(), TimeoutError()], "in time"),
+        ([], "in time"),
+    ],
+)
+def test_cause_of_a_timeout_that_is_none_is_told(causes: list[OSError], words: str) -> None:
+    """A given transport may call a host that is not found, or not trusted, a timeout."""
+    error: Exception = httpx.ConnectTimeout("x")
+    last = error
+    for cause in causes:
+        last.__cause__ = last = cause
+    transport, _ = mock(error)
+    with pytest.raises(APIConnectionError, match=words) as caught:
+        client(transport=transport, max_retries=0).send(request())
+    assert isinstance(caught.value, APITimeoutError) == (words == "in time")
 
 
 def test_bad_certificate_is_not_retried() -> None:

@@ -29,6 +29,7 @@ MAY_IMPORT_HTTPX = {
         "connection_pool",
         "leases",
         "opening",
+        "proxy_transport",
         "response_reading",
         "transport",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -308,3 +309,22 @@ def test_a_sandbox_on_all_addresses_tells_one_that_can_be_opened() -> None:
     with Sandbox(host="0.0.0.0") as sandbox:
         assert sandbox.url.startswith("http://127.0.0.1:")
         assert httpx.get(sandbox.url).status_code == 200
+
+
+def test_repr_of_each_part_says_what_it_is() -> None:
+    """In a notebook or a debugger: where it runs and how much it holds, and no key or value."""
+    with Sandbox() as sandbox:
+        sandbox.faults.status(503, times=2)
+        sandbox.clock.stop()
+        with httpx.Client(base_url=sandbox.url) as plain:
+            plain.get("/v4/tags")
+        assert repr(sandbox) == f"<Sandbox at {sandbox.url}>"
+        assert repr(sandbox.faults) == "<Faults: 1 active>"
+        assert repr(sandbox.log) == "<RequestLog: 1 entries>"
+        assert repr(sandbox.mailbox) == "<Mailbox: 0 messages>"
+        assert repr(sandbox.dropped_writes) == "<DroppedWrites: 0 items>"
+        assert re.fullmatch(r"<MovableClock: [+-]\d+ s, stopped>", repr(sandbox.clock))
+        assert repr(sandbox.store) == "<StateStore in memory>"
+        assert re.fullmatch(r"<Authenticator: \d API keys of its own>", repr(sandbox.auth))
+    assert repr(sandbox) == "<Sandbox>"
+    assert repr(sandbox.store) == "<StateStore in memory>"

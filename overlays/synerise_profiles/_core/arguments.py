@@ -39,6 +39,7 @@ __all__ = [
     "positive_seconds",
     "refuse_argument",
     "refuse_coroutine_function",
+    "refuse_option",
     "refuse_unchecked",
     "refuse_without",
     "seconds",
@@ -127,6 +128,14 @@ def refuse_argument(function: Callable[..., Any], name: str) -> Never:
 
     known = inspect.getfullargspec(function).kwonlyargs
     raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
+
+
+def refuse_option(client: Any, name: str, arguments: type) -> Never:
+    """Raise for what `with_options` does not take; of the `arguments` of the client itself it is said that they are."""
+    if name in taken_by(arguments):
+        problem = f"is an option of the client, for all its copies; set it by {client.__name__}({name}=...)"
+        raise configuration_error(name, problem)
+    refuse_argument(client.with_options, name)
 
 
 def invalid_request(name: str, problem: str) -> InvalidRequestError:

@@ -7,7 +7,10 @@ the same.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
@@ -67,9 +70,13 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         await _close_stream(self._stream)
 
     def abandon(self) -> None:
-        """Close the socket of an event loop that has ended; trio leaves those that nobody closed to Python."""
+        """Close the socket of an event loop that has ended. One of trio closes by itself only while trio runs."""
         if isinstance(self._stream, AsyncioStream):
             self._stream.abandon()
+            return
+        with contextlib.suppress(OSError):
+            if (descriptor := self._socket.detach()) != -1:
+                socket.close(descriptor)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -228,10 +235,12 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         if self._backend is None:
             stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
             return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
+        began = time.monotonic()
         stream = await self._backend.connect_tcp(host, port, seconds)
         if context is not None:
             try:
-                stream = await stream.start_tls(context, host, state.seconds(step_seconds, httpcore.ConnectTimeout))
+                left = None if seconds is None else seconds - (time.monotonic() - began)
+                stream = await stream.start_tls(context, host, left)
             except BaseException:
                 await _close_stream(stream)
                 raise

@@ -86,8 +86,9 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._is_over or self._transport.is_closing():
             raise httpcore.WriteError from self._lost
         self._transport.write(buffer)
-        while not self._can_write:
-            if not await self._wait(timeout):
+        ends = None if timeout is None else self._loop.time() + timeout
+        while not self._can_write:  # what arrives meanwhile wakes this too, but gives it no more time
+            if not await self._wait(None if ends is None else ends - self._loop.time()):
                 raise httpcore.WriteTimeout
         if self._lost is not None:
             raise httpcore.WriteError from self._lost

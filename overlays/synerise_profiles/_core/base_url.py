@@ -17,10 +17,11 @@ _PATH_PATTERN = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*", 
 _LABEL_END = 64  # one more than what a name server takes
 
 
-def checked_base_url(region: str | None, base_url: str | None) -> str:
+def checked_base_url(region: object, base_url: str | None) -> str:
     """Return the base URL that a region or a URL leads to, without a slash at its end; raise ConfigurationError."""
     if base_url is None:
-        url = settings.REGIONS.get(settings.DEFAULT_REGION if region is None else region)
+        name = settings.DEFAULT_REGION if region is None else region
+        url = settings.REGIONS.get(name) if isinstance(name, str) else None
         if url is None:
             near = closest_name(region, settings.REGIONS) if isinstance(region, str) else None
             hint = "or pass base_url" if near is None else f"did you mean {near!r}?"

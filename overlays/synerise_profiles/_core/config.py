@@ -18,7 +18,16 @@ from synerise_profiles.deprecations import DeprecationPolicy
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.types import Operation, Request
 
-from .arguments import SettingValidator, configuration_error, instance_of, number, one_of, text, whole_number
+from .arguments import (
+    SettingValidator,
+    configuration_error,
+    instance_of,
+    number,
+    one_of,
+    optional_function,
+    text,
+    whole_number,
+)
 from .base_url import checked_base_url
 from .retry import OutageState, RetryPolicy
 
@@ -60,8 +69,11 @@ def _is_header_text(value: str) -> bool:
     return value.isascii() and value.isprintable()
 
 
-def _is_proxy_url(value: str) -> bool:
-    return urlsplit(value).scheme in _PROXY_SCHEMES
+def _is_proxy_url(value: object) -> bool:
+    try:
+        return isinstance(value, str) and urlsplit(value).scheme in _PROXY_SCHEMES
+    except ValueError:
+        return False
 
 
 _HEADER_PROBLEM: Final = "holds white space or characters that a header cannot carry; strip them"
@@ -73,6 +85,8 @@ _HEADER_WORD: Final = SettingValidator(
 _STEP_SECONDS: Final = number(
     "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
 )
+_FUNCTION: Final = optional_function(error=configuration_error)
+_RETRY_POLICY: Final = instance_of(RetryPolicy, expected="a RetryPolicy", error=configuration_error)
 _PROXY_URL: Final = SettingValidator(
     _is_proxy_url,
     "expected a URL that begins with http://, https://, socks5:// or socks5h://",
@@ -113,8 +127,8 @@ class Options:
     verify: ssl.SSLContext | bool = attrs.field(
         validator=instance_of(ssl.SSLContext, bool, expected="an ssl.SSLContext or a bool", error=configuration_error)
     )
-    on_request: RequestHook | None = attrs.field(repr=False)
-    on_response: ResponseHook | None = attrs.field(repr=False)
+    on_request: RequestHook | None = attrs.field(validator=_FUNCTION, repr=False)
+    on_response: ResponseHook | None = attrs.field(validator=_FUNCTION, repr=False)
     max_connections: int = attrs.field(validator=whole_number(1, of="connections", error=configuration_error))
     max_response_bytes: int = attrs.field(validator=whole_number(1, of="bytes", error=configuration_error))
     deprecations: DeprecationPolicy = attrs.field(
@@ -201,6 +215,7 @@ def configure(
     max_connections: int,
     max_response_bytes: int,
     deprecations: DeprecationPolicy,
+    transport: object,
     is_sync: bool,
 ) -> tuple[Options, Credentials]:
     """Check a client's arguments; `is_sync` says that it is the sync client, which cannot await a callable.
@@ -211,13 +226,16 @@ def configure(
         for name, function in (("token", token), ("on_request", on_request), ("on_response", on_response)):
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(f"{name}: is a coroutine function; only AsyncSynerise can await it")
+    _check_transport(transport, is_sync=is_sync)
     credentials = _credentials(api_key, workspace_guid, token)
     if consumer is None and credentials.api_key:
         consumer = "workspace"
+    policy = RetryPolicy() if retry is None else retry
+    _RETRY_POLICY.check("retry", policy)
     options = Options(
         base_url=checked_base_url(region, base_url),
         timeouts=checked_timeouts(timeout),
-        retry=override_policy(RetryPolicy() if retry is None else retry, max_retries, deadline),
+        retry=override_policy(policy, max_retries, deadline),
         user_agent=user_agent,
         consumer=consumer,
         proxy=proxy,
@@ -231,10 +249,23 @@ def configure(
     return options, credentials
 
 
+def _check_transport(transport: object, *, is_sync: bool) -> None:
+    """Raise ConfigurationError for what is no transport of httpx of the client's kind; httpx is not loaded yet."""
+    kinds = (("handle_request", "httpx.BaseTransport"), ("handle_async_request", "httpx.AsyncBaseTransport"))
+    (method, expected), (other, _) = kinds if is_sync else kinds[::-1]
+    if transport is None or (callable(getattr(transport, method, None)) and not isinstance(transport, type)):
+        return
+    owner, its_owner = ("Synerise", "AsyncSynerise") if is_sync else ("AsyncSynerise", "Synerise")
+    is_others = hasattr(transport, other) and not isinstance(transport, type)
+    problem = f"is one for {its_owner}; {owner} takes an object of {expected}" if is_others else ""
+    raise ConfigurationError(f"transport: {problem or f'expected an object of {expected}'}")
+
+
 def override_policy(policy: RetryPolicy, max_retries: int | None, deadline: float | None) -> RetryPolicy:
     """Return the policy with what is given put in its place."""
     changes: dict[str, Any] = {"max_retries": max_retries, "deadline": deadline}
-    return attrs.evolve(policy, **{name: value for name, value in changes.items() if value is not None})
+    given = {name: value for name, value in changes.items() if value is not None}
+    return attrs.evolve(policy, **given) if given else policy
 
 
 def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:

@@ -55,6 +55,7 @@ _CERTIFICATE_HINT: Final = (
 
 def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy: bool) -> TransportFailure:
     """Say what an exception of a transport means."""
+    error = _by_its_cause(error)
     target = _target(options)
     problem, meaning = f"the connection to {target} broke", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
@@ -77,6 +78,17 @@ def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy:
         timed_out=isinstance(error, httpx.TimeoutException),
         cause=None if isinstance(error, httpx.ProtocolError) else error,
     )
+
+
+def _by_its_cause(error: httpx.RequestError) -> httpx.RequestError:
+    """Return what a transport takes for a timeout as what it is, if its cause is another one, as with aiohttp."""
+    if not isinstance(error, httpx.ConnectTimeout) or not _connect_cause(error, "")[0]:
+        return error
+    if any(isinstance(each, TimeoutError) for each in _chain(error)):
+        return error
+    found = httpx.ConnectError(str(error))
+    found.__cause__ = error
+    return found
 
 
 def certificate_problem() -> str | None:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -128,7 +129,7 @@ class ConnectionManager:
         self.closed = True
         httpx_transport = self._given_transport if self._transport is None else self._transport.httpx_transport
         self._transport = None
-        if httpx_transport is not None and self._pid == os.getpid():
+        if httpx_transport is not None and (self._pid == os.getpid() or _is_leasing(httpx_transport)):
             httpx_transport.close()
 
     def _open(self, operation: str) -> Transport:
@@ -138,7 +139,10 @@ class ConnectionManager:
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
+            parents = self._transport
             self._lock, self._transport, self._pid = threading.RLock(), None, os.getpid()
+            if parents is not None and _is_leasing(parents.httpx_transport):
+                parents.httpx_transport.close()  # the copies of its sockets, of which the parent notices nothing
         with self._lock:
             if self.closed:
                 raise _closed_error(operation)
@@ -221,6 +225,7 @@ class AsyncConnectionManager:
 
     def _open(self, loop: object, operation: str) -> AsyncTransport:
         # As above.
+        from .async_connection_pool import AsyncLeasingTransport  # noqa: PLC0415
         from .opening import open_async_httpx_transport  # noqa: PLC0415
         from .transport import AsyncTransport, RequestBuilder, origin_of  # noqa: PLC0415
 
@@ -234,6 +239,8 @@ class AsyncConnectionManager:
         transport = AsyncTransport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
+        if isinstance(httpx_transport, AsyncLeasingTransport) and not hasattr(loop, "is_closed"):
+            weakref.finalize(loop, httpx_transport.abandon).atexit = False  # a run of trio does not say that it ended
         return transport
 
     def _abandon_ended(self) -> None:
@@ -275,6 +282,13 @@ async def warm_up_async(client: AsyncClientProtocol, per_second: float | None) -
     connections = getattr(client, "_connections", None)
     if per_second is not None and isinstance(connections, AsyncConnectionManager):
         await connections.warm_up(client.options)
+
+
+def _is_leasing(httpx_transport: object) -> bool:
+    """Whether a transport is of connections that close without a lock, which a thread of the parent may have held."""
+    from .connection_pool import LeasingTransport  # noqa: PLC0415 - loaded with the transport
+
+    return isinstance(httpx_transport, LeasingTransport)
 
 
 def _current_loop() -> object:

@@ -7,6 +7,7 @@ broke on a kept connection may go out again on a new one.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import ssl
@@ -25,6 +26,7 @@ __all__ = [
     "NO_CONTENT",
     "NO_PLACE",
     "ConnectTarget",
+    "Content",
     "CoreRequest",
     "CoreTarget",
     "ExchangeState",
@@ -36,6 +38,7 @@ __all__ = [
     "is_silent",
     "is_usable",
     "may_resend",
+    "step_seconds",
 ]
 
 _IDLE_SECONDS: Final = 5.0
@@ -211,12 +214,17 @@ class ExchangeState:
 
     def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that a step may take: its own, or what is left of the deadline."""
-        if self._deadline is None:
-            return timeout
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise error("the deadline has passed")
-        return left if timeout is None or left < timeout else timeout
+        return step_seconds(timeout, self._deadline, error)
+
+
+def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+    """Return the seconds that a step may take: its own, or what is left until a moment of the monotonic clock."""
+    if deadline is None or deadline == math.inf:
+        return timeout
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise error("the deadline has passed")
+    return left if timeout is None or left < timeout else timeout
 
 
 class CoreTarget(httpcore.URL):
@@ -260,18 +268,37 @@ class CoreRequest(httpcore.Request):
         self.extensions = extensions
 
 
-class _NoContent:
-    """The content of a request without any, sync and async: nothing, where httpcore's own is an empty piece."""
+class Content:
+    """The content of a request in pieces, sync and async; of none there is no piece, where httpcore has an empty one.
+
+    Its iterators are no generators: trio warns of one that is left before its end, as by a request that breaks off.
+    """
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+        return iter(self._pieces)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _AsyncPieces(iter(self._pieces))
 
 
-NO_CONTENT: Final = _NoContent()
+class _AsyncPieces(AsyncIterator[bytes]):
+    __slots__ = ("_pieces",)
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+NO_CONTENT: Final = Content()
 
 
 def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException, *, was_kept: bool) -> bool:

@@ -17,6 +17,7 @@ from .base_url import is_loopback
 from .config import Options
 from .connection_failures import certificate_problem
 from .connection_pool import LeasingTransport
+from .proxy_transport import ProxyTransport
 
 __all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context"]
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 def open_httpx_transport(options: Options) -> httpx.BaseTransport:
     """Open the transport of a sync client; connections follow with the first request."""
-    return _open(options, LeasingTransport, httpx.HTTPTransport)
+    return _open(options, LeasingTransport, ProxyTransport)
 
 
 def open_async_httpx_transport(options: Options) -> httpx.AsyncBaseTransport:

@@ -2,7 +2,8 @@
 
 A server quotes what it refuses, so its words may hold personal data. Shown are its reasons with every string and number
 of three characters and more that the request held replaced, and without what looks like an address or holds five digits
-in a row. The name of a field is shown where it looks like one.
+in a row; what the server quotes percent-encoded is decoded for that. The name of a field is shown where it looks like
+one.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ _HIDDEN_NAME: Final = "(a name that is not shown)"
 _HIDDEN_REASON: Final = "a reason that quotes what was sent"
 _NAME: Final = re.compile(r"(?!.*\d{5})[A-Za-z_\[][\w.\[\]-]{0,79}", re.ASCII)
 _WORD: Final = re.compile(r"\w{3,}")
+_MAX_ENCODINGS: Final = 4
 _PERSONAL: Final = re.compile(
-    r"\S*(?:@|://|www\.|\\u[0-9a-f]{4})\S*"  # an address of mail or of the web, or an escaped letter
+    r"\S*(?:@|://|www\.|\\u[0-9a-f]{4}|%[0-9a-f]{2}|\ufffd)\S*"  # an address, or a letter that is still encoded
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"  # an IP address
     r"|\+?\d(?:[ ()./-]{0,2}\d){8,}"  # a telephone number in groups
     r"|\S*\d{5}\S*",
@@ -87,12 +89,14 @@ class _Redaction:
         held.update(value for _, value in parse_qsl(request.query))
         # What the path is made of is no value: it is in every request of the operation.
         held -= set(request.operation.path.split("/"))
-        plain = (" ".join(text.split()).lower() for text in held)
+        plain = [_plain(text).lower() for text in held]
+        plain += [_decoded(text).lower() for text in held if "%" in text]
         self._held = sorted({text for text in plain if len(text) >= _MIN_LENGTH}, key=len)
         self._words = {word for text in self._held for word in _WORD.findall(text)}
 
     def clean(self, text: str) -> str:
         """Return a text without what was held, in printable characters, cut where it is long."""
+        text = _decoded(text)
         lowered = text.lower()
         for held in reversed(self._held):
             if held in lowered:
@@ -102,8 +106,22 @@ class _Redaction:
                     return _HIDDEN_REASON
         text = _PERSONAL.sub(_MASK, text)
         text = _WORD.sub(lambda found: _MASK if found[0].lower() in self._words else found[0], text)
-        text = "".join(char for char in text if char.isprintable())
         return text if len(text) <= _MAX_REASON_LENGTH else f"{text[:_MAX_REASON_LENGTH]}…"
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line, without characters that nobody sees, which could stand between those of a value."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())
+
+
+def _decoded(text: str) -> str:
+    """Return a plain text with its percent-encoded letters decoded, also where that was done several times over."""
+    text = _plain(text)
+    for _ in range(_MAX_ENCODINGS):
+        if "%" not in text:
+            break
+        text = _plain(unquote(text))
+    return text
 
 
 def _content(request: Request[Any]) -> Any:

@@ -11,9 +11,11 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
+import anyio
 import h11
 import httpcore
 import httpx
@@ -28,8 +30,9 @@ from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
-from .leases import NO_CONTENT, CoreRequest, CoreTarget
+from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
+from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse
 from .telemetry import OperationSpan
 from .timing import Timing
@@ -45,6 +48,7 @@ __all__ = [
 T = TypeVar("T")
 
 _MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
+_GRACE_SECONDS: Final = 0.05
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
 _MAX_CHECKED_HEADERS: Final = 128
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
@@ -94,7 +98,7 @@ class RequestBuilder:
             operation.http_method.encode("ascii"),
             CoreTarget(origin, target),
             headers=self._checked_headers(request, token, further_headers),
-            stream=httpx.ByteStream(content) if content else NO_CONTENT,
+            stream=Content(content) if content else NO_CONTENT,
             extensions=extensions,
         )
 
@@ -197,14 +201,16 @@ class Transport:
             raise call.final_error()
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        response = self.httpx_transport.handle_request(request)
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
-        try:
-            if not response.is_stream_consumed:
-                for piece in cast("httpx.SyncByteStream", response.stream):
-                    reader.add(piece)
-        finally:
-            response.close()
+        deadline: float = request.extensions["deadline"]
+        with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
+            response = self.httpx_transport.handle_request(request)
+            reader = BodyReader(max_bytes, deadline)
+            try:
+                if not response.is_stream_consumed:
+                    for piece in cast("httpx.SyncByteStream", response.stream):
+                        reader.add(piece)
+            finally:
+                response.close()
         return reader.response(response)
 
 
@@ -271,8 +277,16 @@ class AsyncTransport:
             raise call.final_error()
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+        left = request.extensions["deadline"] - time.monotonic()
+        # A step's own timeout comes first where it can, since it says which step it was.
+        with anyio.move_on_after(left + _GRACE_SECONDS):
+            return await self._read_by_httpx(request, max_bytes)
+        raise httpx.ReadTimeout("the deadline has passed")
+
+    async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         response = await self.httpx_transport.handle_async_request(request)
-        reader = BodyReader(max_bytes, request.extensions["deadline"])
+        # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
+        reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:
             if not response.is_stream_consumed:
                 pieces = aiter(cast("httpx.AsyncByteStream", response.stream))

@@ -26,6 +26,7 @@ from synerise_profiles_api.invisible import (
 from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
+from .choice_problem import no_choice_problem
 from .object_rules import ObjectRule, rule_of
 from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
@@ -63,6 +64,8 @@ def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), 
             rules[name] = _KeyRule()
         elif (typed := named.get(name)) is not None:
             rules[name] = _IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)
+        elif inner.enum:
+            rules[name] = _ChoiceRule(inner.enum)
         else:
             rules[name] = _names_rule(inner, note, allow_unknown, f"{path}{name}.")
     names = PropertyNames(schema, note, path, allow_unknown, has_patterns=False)
@@ -121,6 +124,32 @@ class _KeyRule:
             pairs = zip(values, positions, strict=True)
             suspects.update(position for value, position in pairs if self.check(value) is not None)
         return types <= _NO_NUMBERS
+
+
+class _ChoiceRule:
+    """A text of a closed set; what is no text is left to the server."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self._listed = choices
+        self._choices = frozenset(choices)
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value."""
+        text = value if isinstance(value, str) else as_written(value)
+        if not isinstance(text, str) or text in self._choices:
+            return None
+        return "", no_choice_problem(text, self._listed)
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear a block whose texts are all of the set."""
+        try:
+            if self._choices.issuperset(values):
+                return set(map(type, values)) == {str}
+        except TypeError:  # one of them cannot be looked up
+            pass
+        pairs = zip(values, positions, strict=True)
+        suspects.update(position for value, position in pairs if self.check(value) is not None)
+        return False
 
 
 class _IdentifierRule:

@@ -20,6 +20,7 @@ from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.invisible import invisible_text
 from synerise_profiles_api.json_values import as_written
 
+from .choice_problem import no_choice_problem
 from .schema import Schema, allows_printable_ascii, compile_pattern
 
 __all__ = [
@@ -174,7 +175,7 @@ class TextRule:
     def _check_constraints(self, value: str) -> FieldProblem | None:
         schema = self._schema
         if schema.enum and value not in schema.enum:
-            return "", f"is none of {', '.join(map(str, schema.enum))}"
+            return "", no_choice_problem(value, schema.enum)
         if len(value) < schema.min_length:
             return "", f"is shorter than {schema.min_length}"
         if schema.max_length is not None and len(value) > schema.max_length:

@@ -26,6 +26,9 @@ class MovableClock:
         self._stopped: float | None = None
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.offset:+.0f} s{', stopped' if self.stopped else ''}>"
+
     def __call__(self) -> float:
         """Seconds since 1970."""
         stopped = self._stopped

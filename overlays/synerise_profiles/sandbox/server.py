@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection
-from types import TracebackType
 from typing import Any, Self, cast
 
 import uvicorn
@@ -315,12 +314,13 @@ class Sandbox:
             self.app.drain()
             self.app.store.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}{'' if self._socket is None else f' at {self.url}'}>"
+
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self) -> None:

@@ -270,6 +270,9 @@ class Faults:
     def __iter__(self) -> Iterator[InjectedFault]:
         return iter(self._all.copy())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} active>"
+
     def __len__(self) -> int:
         return len(self._active)
 

@@ -107,6 +107,9 @@ class RequestLog:
     def __iter__(self) -> Iterator[LoggedRequest]:
         return iter(self._entries.copy())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} entries>"
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -80,6 +80,9 @@ class Authenticator:
         own = (ApiKey(api_key, _key_id(api_key)), ApiKey(profile_key, _key_id(profile_key), kind="profile"))
         self._own_keys = {key.key_id: key for key in own}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self._own_keys)} API keys of its own>"
+
     # --- API keys
 
     def add_key(

@@ -77,6 +77,9 @@ class DroppedWrites:
     def __iter__(self) -> Iterator[DroppedWrite]:
         return iter(self._entries.copy())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} items>"
+
     def __len__(self) -> int:
         return len(self._entries)
 

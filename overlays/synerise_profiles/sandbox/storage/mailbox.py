@@ -41,6 +41,9 @@ class Mailbox:
     def __iter__(self) -> Iterator[Message]:
         return iter(self._entries.copy())
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} messages>"
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -28,9 +28,13 @@ class StateStore:
         self, path: str | os.PathLike[str] = MEMORY, clock: Clock = system_clock, shape: ProfileShape = NO_SHAPE
     ) -> None:
         self._shape = shape
+        self._is_in_memory = path == MEMORY
         self._database = Database(path)
         self._clock = clock
         self._open()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in {'memory' if self._is_in_memory else 'a file'}>"
 
     def _open(self) -> None:
         self.profiles = ProfileStore(self._database)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import assembly, line_store, read_csv, read_jsonl
+from synerise_profiles.sources import assembly, field, line_store, read_csv, read_jsonl, read_parquet
 from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
@@ -168,3 +170,43 @@ def test_letters_of_lines_are_read_as_their_mapping_says(tmp_path):
         assert letter["row"].reason == "is left out by prepare="
         (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: cells if cells["Sku"] == "cup" else None))
         assert brief(letter["row"]) == ("1", ["cup"], 0.2)
+
+
+NAMED = {"No": [field("orderId", "text", trim=True), field("eventSalt", template="order-{No}", trim=True)]}
+
+
+@pytest.mark.parametrize("sort", [False, True], ids=["adjacent", "sorted"])
+def test_the_key_of_an_order_is_what_is_written_as_its_name(sort, tmp_path):
+    """One form on every reader: 100 and 100.0 are one order, and so are texts that differ by blanks that go."""
+    named = mapping({**COLUMNS, **NAMED})
+    lines = [LINE | {"No": no, "Sku": sku} for no, sku in ((100, "a"), (100.0, "b"), ("100 ", "c"), ("100", "d"))]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for number, line in enumerate([lines[0], lines[1]]):
+        pq.write_table(pa.Table.from_pylist([line | {"Price": "0.1"}]), tmp_path / f"{number}.parquet")
+    cells = text_of([("1", *LINES[0][1:]), ("1 ", *LINES[1][1:]), (" 1", *LINES[3][1:])])
+    for source, skus in (
+        (read_jsonl(io.StringIO(text), named, sort=sort), ["a", "b", "c", "d"]),
+        (read_parquet(tmp_path, named, sort=sort), ["a", "b"]),
+        (read_csv(io.StringIO(cells), named, sort=sort), ["tea", "cup", "mug"]),
+    ):
+        (row,) = source
+        assert [item["sku"] for item in row["products"]] == skus
+        assert row["eventSalt"] == f"order-{row['orderId']}"
+
+
+def test_words_that_are_written_alike_are_one_order():
+    """By values=, and by a type; what neither reads is a key as it stands."""
+    words = mapping({**COLUMNS, "No": [field("orderId", values={"one": "1", "uno": "1"})]})
+    source = read_csv(
+        io.StringIO(text_of([("one", *LINES[0][1:]), ("uno", *LINES[1][1:]), ("x", *LINES[0][1:])])), words
+    )
+    first, second = map(brief, source)
+    assert first == ("1", ["tea", "cup"], 0.3)
+    assert "is none of the words" in second
+
+
+def test_a_key_that_comes_again_in_another_form_is_refused():
+    """It would overwrite the order above."""
+    named = mapping({**COLUMNS, **NAMED})
+    text = text_of([("1", *LINES[0][1:]), ("2", *LINES[2][1:]), ("1 ", *LINES[1][1:])])
+    assert "came before, further up" in list(map(brief, read_csv(io.StringIO(text), named)))[2]

@@ -13,7 +13,7 @@ from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
-from .columns import CellDefaults
+from .columns import CellDefaults, MappedTarget
 from .conditions import CellTest, Condition, condition_test
 from .derived_cells import cell_cleaner
 from .errors import MappingIssue
@@ -21,6 +21,7 @@ from .fields import ResolvedField, accepted_types_text, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
+from .order_keys import key_readers
 from .row_builder import Row
 
 __all__ = ["EqualByDigest", "LineOptions"]
@@ -132,6 +133,7 @@ class LineOptions:
         self,
         convert: Callable[[Any], Row],
         grouping: Grouping | None,
+        mapped: Mapping[str, Sequence[MappedTarget]],
         defaults: CellDefaults,
         columns: Sequence[str] | None = None,
     ) -> LinePlan:
@@ -150,7 +152,7 @@ class LineOptions:
             prepare=None if self.prepare is None else _checked(self.prepare),
             key_columns=self.group_by,
             key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
-            clean=cell_cleaner(trim=defaults.trim, null_values=defaults.null_values),
+            key_readers=key_readers(self.group_by, mapped, defaults),
             grouping=grouping,
             bad_line=self.bad_line,
         )

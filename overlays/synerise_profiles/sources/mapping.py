@@ -286,7 +286,7 @@ class RowMapping(EqualByDigest):
             convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
         else:
             convert = builder.convert
-        return self.lines.plan(convert, grouping, self._defaults, columns)
+        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +14,7 @@ import pytest
 from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import assembly, field, line_store, read_csv, read_jsonl, read_parquet
+from synerise_profiles.sources import assembly, field, line_store, read_arrow, read_csv, read_jsonl, read_parquet
 from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
@@ -210,3 +212,34 @@ def test_a_key_that_comes_again_in_another_form_is_refused():
     named = mapping({**COLUMNS, **NAMED})
     text = text_of([("1", *LINES[0][1:]), ("2", *LINES[2][1:]), ("1 ", *LINES[1][1:])])
     assert "came before, further up" in list(map(brief, read_csv(io.StringIO(text), named)))[2]
+
+
+def test_letters_of_orders_keep_times_and_decimals_as_their_lines_have_them(tmp_path):
+    """Mended by hand they are sent: a time and a number of many digits are read as they were."""
+    letters = tmp_path / "letters.jsonl"
+    times = {"When": field("recordedAt", zone="Europe/Warsaw"), "Till": field("metadata.till", "text")}
+    table = pa.table(
+        {
+            "No": ["1", "1"],
+            "Sku": ["tea", "cup"],
+            "Name": ["Tea", None],
+            "Qty": ["many", "2"],
+            "Price": pa.array([Decimal("0.10"), Decimal("0.20")]),
+            "When": [datetime.datetime(2026, 5, 1, 12)] * 2,  # noqa: DTZ001 - a column without a zone
+            "Who": ["anna", "anna"],
+            "Till": pa.array([Decimal(2**100)] * 2, pa.decimal128(38, 0)),
+        }
+    )
+    named = mapping({**COLUMNS, **times, "Qty": field("products[].quantity", "integer")})
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_arrow(table, named), dead_letter=letters)
+        (letter,) = read_dead_letter(letters)
+        assert "problems" not in letter
+        assert letter["decimals"] == ["Price", "Till"]
+        letters.write_text(letters.read_text().replace('"many"', '"3"'))
+        (mended,) = read_dead_letter(letters, named)
+        report = client.bulk.replay(letters, mapping=named, dead_letter=letters)
+        assert (report.accepted, list(report.rejected)) == (1, [])
+    row = mended["row"]
+    assert (row["recordedAt"], row["revenue"]["amount"]) == ("2026-05-01T12:00:00+02:00", 0.7)
+    assert row["metadata"]["till"] == str(2**100)

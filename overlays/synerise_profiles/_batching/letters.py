@@ -10,7 +10,6 @@ where and why.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import re
 from codecs import BOM_UTF8
@@ -273,17 +272,21 @@ def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
 
 
 def load_letter(line: bytes) -> Any:
-    """Parse the line of a letter. Whole numbers beyond 64 bits in its row stand as text, and are among its problems."""
-    from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly  # noqa: PLC0415 - most read none
+    """Parse the line of a letter. Numbers in its row that would lose digits stand as text, among its problems."""
+    from synerise_profiles._readers.exact_json import (  # noqa: PLC0415 - most read none
+        LostDigitsError,
+        load_all_digits,
+        load_exactly,
+    )
 
     line = line.removeprefix(BOM_UTF8)  # of an editor, in which letters were mended
     try:
         return load_exactly(line)
-    except LargeNumberError:
+    except LostDigitsError:
         letter = orjson.loads(line)
     if not is_object(letter) or "row" not in letter:
         return letter
-    row = letter_row(json.loads(line)["row"])
+    row = letter_row(load_all_digits(line)["row"])
     known = letter.get("problems")
     return {**letter, "row": orjson.loads(row.json), "problems": [*(known if is_list(known) else ()), *row.problems]}
 

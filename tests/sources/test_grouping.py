@@ -14,7 +14,16 @@ import pytest
 from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import assembly, field, line_store, read_arrow, read_csv, read_jsonl, read_parquet
+from synerise_profiles.sources import (
+    RowMapping,
+    assembly,
+    field,
+    line_store,
+    read_arrow,
+    read_csv,
+    read_jsonl,
+    read_parquet,
+)
 from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
@@ -243,3 +252,33 @@ def test_letters_of_orders_keep_times_and_decimals_as_their_lines_have_them(tmp_
     row = mended["row"]
     assert (row["recordedAt"], row["revenue"]["amount"]) == ("2026-05-01T12:00:00+02:00", 0.7)
     assert row["metadata"]["till"] == str(2**100)
+
+
+def test_totals_of_cancellations_are_those_of_events_that_say_so():
+    """Whether the type is a constant or stands in a column; another event beside them has none."""
+    columns = {
+        "No": ["params.orderId", "eventSalt"],
+        "Sku": ["params.products[].sku", "params.products[].name"],
+        "Qty": field("params.products[].quantity", "integer"),
+        "Price": field("params.products[].finalUnitPrice.amount", "decimal"),
+        "When": "time",
+        "Who": "client.customId",
+        "Type": "type",
+        "Paid": field("params.revenue.amount", "decimal"),
+    }
+    constants = {f"params.{name}.currency": "PLN" for name in ("products[].finalUnitPrice", "revenue")}
+    named = RowMapping.for_events(columns, constants=constants | {"label": "x"}, group_by="No")
+    lines = [
+        LINE | {"No": no, "Type": kind, "Paid": paid}
+        for no, kind, paid in (
+            ("1", "cancelled-transaction", None),
+            ("1", "cancelled-transaction", None),
+            ("2", "cancelled-transaction", 9),
+            ("3", "shared", 9),
+        )
+    ]
+    computed, refused, other = read_jsonl(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)), named)
+    assert computed["params"]["revenue"] == computed["params"]["value"] == {"amount": 0.2, "currency": "PLN"}
+    assert refused.field == "params.revenue"
+    assert other["params"]["revenue"] == {"amount": 9, "currency": "PLN"}
+    assert "value" not in other["params"]

@@ -29,6 +29,11 @@ __all__ = ["EqualByDigest", "LineOptions"]
 _NUMBERS: Final = frozenset({"integer", "number"})
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
 _PRODUCTS: Final = "products"
+_CANCELLATION: Final = (
+    ("action", cancelled_transaction.OPERATION.action),
+    ("type", cancelled_transaction.OPERATION.event_type),
+)
+"""Fields of an event, of which one says that it cancels a purchase."""
 
 
 @attrs.frozen(kw_only=True)
@@ -117,17 +122,21 @@ class LineOptions:
                     name, "", f"{option} names what is not there" + (f"; did you mean {close}?" if close else "")
                 )
 
-    def grouping(
-        self, kind: MappingKind, fields: Iterable[ResolvedField], constants: Mapping[str, Any], max_bytes: int
-    ) -> Grouping | None:
+    def grouping(self, kind: MappingKind, fields: Iterable[ResolvedField], max_bytes: int) -> Grouping | None:
         """Return how lines become orders, in rows of these fields; None if they do not."""
         if not self.group_by:
             return None
         lists = [path for field in fields if (path := entry_list_of(field)) is not None]
         holder = _TOTALS_OF_KIND[kind]
-        is_priced = (*holder, _PRODUCTS) in lists and (kind == "transactions" or _is_cancellation(constants))
+        is_priced = (*holder, _PRODUCTS) in lists
         combine: dict[FieldPath, Combine] = {tuple(path.split(".")): how for path, how in self.combine.items()}
-        return Grouping(lists, combine, totals_in=holder if is_priced else None, max_bytes=max_bytes)
+        return Grouping(
+            lists,
+            combine,
+            totals_in=holder if is_priced else None,
+            totals_of=_CANCELLATION if kind == "events" else (),
+            max_bytes=max_bytes,
+        )
 
     def plan(
         self,
@@ -179,12 +188,8 @@ class EqualByDigest:
 def _name_of(value: object) -> str:
     if not callable(value):
         return repr(value)
-    return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-
-
-def _is_cancellation(constants: Mapping[str, Any]) -> bool:
-    operation = cancelled_transaction.OPERATION
-    return constants.get("action") == operation.action or constants.get("type") == operation.event_type
+    module = getattr(value, "__module__", type(value).__module__)  # a method of a built-in type has none
+    return f"{module}.{getattr(value, '__qualname__', type(value).__qualname__)}"
 
 
 def _checked(prepare: Prepare) -> Prepare:

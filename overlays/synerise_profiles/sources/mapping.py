@@ -113,7 +113,7 @@ class RowMapping(EqualByDigest):
         self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
-            where=dict(where or {}),
+            where={name: list(given) if isinstance(given, tuple) else given for name, given in (where or {}).items()},
             prepare=prepare,
             group_by=fallback_columns(group_by),
             combine=dict(combine or {}),
@@ -277,7 +277,7 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        grouping = self.lines.grouping(self.kind, fields, self._constant_values, self._batch_operation.max_bytes)
+        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:

@@ -182,7 +182,7 @@ def _float_or_decimal(text: str) -> float | Decimal:
 def _double_or_decimal(text: str) -> float | Decimal:
     """Read a number as a float where it is one that is written with so many digits, and else as a decimal."""
     found = _float_or_decimal(text)
-    if isinstance(found, float):
+    if not isinstance(found, Decimal):
         return found
     number = float(text)
     return number if Decimal(f"{number:.{len(found.as_tuple().digits)}g}") == found else found

@@ -36,11 +36,19 @@ _CANCELLATION: Final = (
 """Fields of an event, of which one says that it cancels a purchase."""
 
 
+def _with_lists(where: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return conditions as TOML has them: of several values, a list."""
+    return {
+        name: list(cast("Sequence[Any]", condition)) if isinstance(condition, tuple) else condition
+        for name, condition in where.items()
+    }
+
+
 @attrs.frozen(kw_only=True)
 class LineOptions:
     """What a mapping says about lines; see `RowMapping`."""
 
-    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition])
+    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition], converter=_with_lists)
     prepare: Prepare | None = None
     group_by: tuple[str, ...] = ()
     combine: Mapping[str, Combine] = attrs.field(factory=dict[str, Combine])

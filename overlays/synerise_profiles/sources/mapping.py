@@ -113,7 +113,7 @@ class RowMapping(EqualByDigest):
         self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
-            where={name: list(given) if isinstance(given, tuple) else given for name, given in (where or {}).items()},
+            where=dict(where or {}),
             prepare=prepare,
             group_by=fallback_columns(group_by),
             combine=dict(combine or {}),

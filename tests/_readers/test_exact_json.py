@@ -169,7 +169,7 @@ def test_fractions_that_lose_digits_are_refused(text: str, sign: str) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(17, 40))
 def test_a_float_with_any_number_of_its_digits_is_that_float(number: float, digits: int) -> None:
     """What another program has written of it is read."""
-    assert load_exactly(f"[ {number:.{digits}g}]".encode()) == [number]
+    assert load_exactly(f"[ {number:.{digits}e}]".encode()) == [number]
 
 
 def test_an_exponent_beyond_decimals_is_read() -> None:

@@ -104,10 +104,11 @@ def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
         and (field := _large_number(text)) is not None
     ):
         raise LargeNumberError(field)
-    if text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS).count(_MANY_SAMPLE) and _find_long_numbers(text):
+    if text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS).count(_MANY_SAMPLE) and (numbers := _find_long_numbers(text)):
         if keeps_decimals:
             return json.loads(text, parse_float=_float_or_decimal)
-        _check_fractions(text)
+        if any(map(_loses_digits, numbers)):
+            _check_fractions(text)
     return found
 
 
@@ -172,6 +173,8 @@ def _refuse_constant(name: str) -> float:
 
 def _float_or_decimal(text: str) -> float | Decimal:
     number = float(text)
+    if repr(number) == text:  # as it is nearly always written
+        return number
     try:
         exact = Decimal(text)
     except ArithmeticError:  # an exponent beyond what a Decimal has: nothing but zero is left of it
@@ -190,8 +193,6 @@ def _double_or_decimal(text: str) -> float | Decimal:
 
 def _check_fractions(text: bytes) -> None:
     """Raise LostDigitsError for a number with a fraction or an exponent of which a float loses digits."""
-    if not any(map(_loses_digits, _find_long_numbers(text))):
-        return
     try:
         to_wire(json.loads(text, parse_int=_ignore, parse_float=_double_or_decimal))
     except InvalidRequestError as error:

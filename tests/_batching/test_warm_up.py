@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -16,46 +16,39 @@ from synerise_profiles._batching.throttle import OwnPace
 from synerise_profiles._core.tokens import LOGIN
 from tests._core.support import jwt
 
-LOGIN_SECONDS = 0.3
 PER_SECOND = 20.0
 ROWS = [{"clientId": n} for n in range(1, 7)]
 PERSON = {"customId": "c"}
 
 
 class Service:
-    """Logs in slowly, accepts everything, and keeps when requests began."""
+    """Accepts everything, and keeps what came after what: logins, requests that the pace lets go, and requests."""
 
     def __init__(self, login_status: int = 200) -> None:
         self.login_status = login_status
-        self.moments: list[float] = []
+        self.steps: list[str] = []
 
     def arguments(self, transport: Any) -> dict[str, Any]:
         return {"api_key": "0" * 36, "base_url": "https://api.test", "transport": transport, "max_retries": 0}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == LOGIN.path:
+            self.steps.append("login")
             return httpx.Response(self.login_status, json={"token": jwt(4_000_000_000)})
-        self.moments.append(time.monotonic())
+        self.steps.append("request")
         return httpx.Response(202) if request.url.path.endswith("/batch") else httpx.Response(200, json=None)
 
     def client(self) -> Synerise:
-        def handle(request: httpx.Request) -> httpx.Response:
-            if request.url.path == LOGIN.path:
-                time.sleep(LOGIN_SECONDS)
-            return self.answer(request)
-
-        return Synerise(**self.arguments(httpx.MockTransport(handle)))
+        return Synerise(**self.arguments(httpx.MockTransport(self.answer)))
 
     def async_client(self) -> AsyncSynerise:
         async def handle(request: httpx.Request) -> httpx.Response:
             if request.url.path == LOGIN.path:
-                await anyio.sleep(LOGIN_SECONDS)
+                for _ in range(20):  # whoever could go on does
+                    await anyio.lowlevel.checkpoint()
             return self.answer(request)
 
         return AsyncSynerise(**self.arguments(httpx.MockTransport(handle)))
-
-    def least_distance(self) -> float:
-        return min(later - earlier for earlier, later in itertools.pairwise(sorted(self.moments)))
 
 
 def run(service: Service) -> int:
@@ -86,30 +79,49 @@ def put_async(service: Service) -> None:
     anyio.run(send)
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], list[float]]:
+    """Lets a service note what the pace of a run lets go; returns the moments that it counts from."""
+
+    def watch(service: Service) -> list[float]:
+        moments, take = list[float](), OwnPace.take
+
+        def noted_take(self: OwnPace, now: float) -> bool:
+            is_taken = take(self, now)
+            if is_taken:
+                service.steps.append("taken")
+                moments.append(now)
+            return is_taken
+
+        monkeypatch.setattr(OwnPace, "take", noted_take)
+        return moments
+
+    return watch
+
+
 @pytest.mark.parametrize("send", [put, put_async])
 def test_queue_logs_in_before_its_pace_lets_a_request_go(
-    send: Callable[[Service], None], monkeypatch: pytest.MonkeyPatch
+    send: Callable[[Service], None], taken: Callable[[Service], list[float]]
 ) -> None:
     """A request of a queue is counted when it leaves, and not as long before as its login takes."""
-    service, taken = Service(), list[float]()
-    take = OwnPace.take
-
-    def noted_take(self: OwnPace, now: float) -> bool:
-        taken.append(time.monotonic())
-        return take(self, now)
-
-    monkeypatch.setattr(OwnPace, "take", noted_take)
+    service = Service()
+    taken(service)
     send(service)
-    assert service.moments[0] - taken[0] < LOGIN_SECONDS
+    assert service.steps == ["login", "taken", "request"]
 
 
 @pytest.mark.parametrize("send", [run, run_async])
-def test_requests_that_would_wait_for_the_login_keep_their_distance(send: Callable[[Service], int]) -> None:
+def test_requests_that_would_wait_for_the_login_keep_their_distance(
+    send: Callable[[Service], int], taken: Callable[[Service], list[float]]
+) -> None:
     """A slow login does not gather the first requests, which would leave together after it."""
     service = Service()
+    moments = taken(service)
     expected = send(service)
-    assert expected == len(service.moments)
-    assert service.least_distance() > 0.5 / PER_SECOND
+    assert service.steps[:2] == ["login", "taken"]
+    assert sorted(service.steps[1:]) == ["request"] * expected + ["taken"] * expected
+    distances = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert min(distances) >= 1.0 / PER_SECOND * (1 - 1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

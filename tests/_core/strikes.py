@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dis
 import sys
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from types import CodeType, FrameType
 from typing import Any
 
@@ -34,8 +33,10 @@ class _Moments:
         if frame.f_code.co_filename not in self._files:
             return None
         if not frame.f_trace_opcodes:
+            frame.f_trace = self  # else Python 3.13 tells nothing of its instructions
             frame.f_trace_opcodes = True
-            sys.settrace(sys.gettrace())  # without it Python 3.12 tells nothing of this frame's instructions
+            if sys.version_info[:2] == (3, 12):
+                sys.settrace(sys.gettrace())  # likewise
         if event == "opcode":
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
             if name != "PRECALL":
@@ -51,14 +52,22 @@ class _Moments:
             return False
         return name.startswith(_MOMENTS) or (last[-1].startswith((*_MOMENTS, "RETURN")) and name != "LOAD_CONST")
 
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        before = sys.gettrace()
-        sys.settrace(self)
-        try:
-            yield
-        finally:
-            sys.settrace(before)
+    def active(self) -> _Active:
+        return _Active(self)
+
+
+class _Active:
+    """Traces a block. No function of contextlib ends it, in which a strike would come after what is struck."""
+
+    def __init__(self, moments: _Moments) -> None:
+        self._moments = moments
+        self._before = sys.gettrace()
+
+    def __enter__(self) -> None:
+        sys.settrace(self._moments)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
 
 
 class At(_Moments):

@@ -769,6 +769,22 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "file: delimiter='\"' is the mark of something else, too; give what stands between cells",
     ),
     (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, quotechar="\n"),
+        "file: quotechar='\\n' is the mark of something else, too; give what stands around a cell",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, quotechar="xy"),
+        'file: cannot be read like this: "quotechar" must be a 1-character string',
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, escapechar='"'),
+        "file: quotechar='\"' is the mark of something else, too; give what stands around a cell",
+    ),
+    (
+        lambda: read_csv(io.StringIO("Id\n"), IDS, escapechar="\r"),
+        "file: escapechar='\\r' is the mark of something else, too; give what stands before a mark in a cell",
+    ),
+    (
         lambda: read_csv(io.StringIO("Id\n"), IDS, delimiter=";", comment=";"),
         "file: comment=';' cannot begin a comment; give a mark such as '#'",
     ),

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from synerise_profiles import Synerise
+from synerise_profiles.bulk import JournalError
 from synerise_profiles.sandbox import Sandbox
+from tests.bulk.crash_program import events
 from tests.bulk.test_sandbox import Outcome, counted
 
 PROGRAM = Path(__file__).with_name("crash_program.py")
@@ -58,6 +61,27 @@ def crash_and_resume(journal: Path, moments: Sequence[float]) -> int:
 def test_killed_three_times(tmp_path: Path) -> None:
     """A run that is killed and started again, several times, ends as one that was not."""
     assert crash_and_resume(tmp_path / "night.db", [8, 13, 5]) > 0
+
+
+def test_a_killed_run_that_another_process_goes_on_with(tmp_path: Path) -> None:
+    """While that one holds the journal, a third is refused and sends nothing; the run goes on once it is killed too."""
+    night = tmp_path / "night.db"
+    with Sandbox(log_size=1_000_000) as sandbox:
+        sandbox.faults.delay(1.0, operation="events.send_batch")
+        for _ in range(2):
+            process = start(sandbox, night)
+            wait_for(sandbox, 5)
+            with (
+                Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+                pytest.raises(JournalError, match="the journal is in use by another process"),
+            ):
+                client.bulk.send_events(events(1), journal=night)
+            process.kill()
+            process.communicate()
+        sandbox.faults.clear()
+        out, error = start(sandbox, night).communicate(timeout=120)
+        assert out.split()[::2] == [str(COUNT), "True"], error
+        assert counted(sandbox, "events.send_batch")[Outcome.APPLIED] == COUNT
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ import pickle
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ import pytest
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letters import LetterHead, LetterRow
-from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
-from synerise_profiles.bulk.dead_letter import LetterFile, RejectionStore, open_letters
+from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter, report_of
+from synerise_profiles.bulk.dead_letter import RejectionStore
+from synerise_profiles.bulk.letter_file import LetterFile, open_letters
 from synerise_profiles.bulk.report import parse_rejection
+from synerise_profiles.queue import Undelivered
+from synerise_profiles.queue.callbacks import append_dead_letters
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_csv, read_jsonl
 
@@ -116,14 +119,32 @@ def test_a_run_that_is_refused_leaves_the_letters(
         '{"customId": "c1"}\n',
         '{"row": {}, "stage": "check", "operation": "x"}\n',
         "[]",
+        '{"version":1,"operation":"insert","table":"users","id":5}\n' * 3,
+        '{"version":1,"operation":"insert","row_holds":"fields","index":0,"stage":"check","reason":"x","row":{}}\n',
+        '{"version":1,"operation":"profiles.upsert_batch","index":0,"stage":"check","reason":"x","row":{}}\n',
+        '{"version":1,"operation":["x"],"row_holds":"fields","index":0,"stage":"check","reason":"x","row":{}}\n',
+        '{"version":1,"operation":"insert","tab',
     ],
-    ids=["text", "csv", "rows", "letters without a version", "json"],
+    ids=[
+        "text",
+        "csv",
+        "rows",
+        "letters without a version",
+        "json",
+        "change log",
+        "unknown operation",
+        "no row_holds",
+        "operation that is no text",
+        "change log that was cut off",
+    ],
 )
 def test_no_other_file_is_replaced(client: Synerise, letters: Path, mode: Any, content: str) -> None:
     """A file of something else is refused by name, and stays."""
     letters.write_text(content)
     with pytest.raises(InvalidRequestError, match="dead_letter: is a file of something else"):
         client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
+    with pytest.raises(InvalidRequestError, match=r"line 1 .*dead letter"):
+        client.bulk.replay(letters)
     assert letters.read_text() == content
 
 
@@ -226,15 +247,15 @@ def test_letters_can_be_appended(client: Synerise, letters: Path, night: bytes) 
 
 
 @pytest.mark.usefixtures("night")
-def test_letters_of_another_version_are_not_appended_to(client: Synerise, letters: Path) -> None:
-    """Nor read; they may be replaced."""
+def test_letters_of_another_version_are_neither_written_nor_read(client: Synerise, letters: Path) -> None:
+    """They are of a release that knows more, or less."""
     letters.write_bytes(letters.read_bytes().replace(b'"version":1', b'"version":9'))
     with pytest.raises(InvalidRequestError, match="version 9"):
         client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode="append")
     with pytest.raises(InvalidRequestError, match="line 1 is a dead letter of version 9"):
         list(read_dead_letter(letters))
-    assert client.bulk.upsert_profiles([BAD], dead_letter=letters).rejected_count() == 1
-    assert len(list(read_dead_letter(letters))) == 1
+    with pytest.raises(InvalidRequestError, match="version 9"):
+        client.bulk.upsert_profiles([BAD], dead_letter=letters)
 
 
 @pytest.mark.usefixtures("night")
@@ -254,7 +275,7 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, letters: Path, caplog
 @pytest.mark.parametrize("with_file", [True, False])
 def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: bool) -> None:  # noqa: FBT001
     """Whichever response came first; once the run has ended, in the report and in the file."""
-    file = open_letters(letters, "replace", LetterHead(operation="a")) if with_file else None
+    file = open_letters(letters, "replace", LetterHead(operation="profiles.upsert_batch")) if with_file else None
     store = RejectionStore[Rejection](file)
     for index in (1003, 3, 503):
         store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
@@ -268,7 +289,7 @@ def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: boo
 
 def test_a_disk_that_is_full_leaves_the_letters_as_they_came(letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be put in order is all there."""
-    store = RejectionStore[Rejection](open_letters(letters, "replace", LetterHead(operation="a")))
+    store = RejectionStore[Rejection](open_letters(letters, "replace", LetterHead(operation="profiles.upsert_batch")))
     for index in (1003, 3, 503):
         store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
     store.flush()
@@ -481,6 +502,18 @@ def test_a_full_disk_takes_no_letters_of_the_night_before(sandbox: Sandbox, clie
     assert names(tmp_path) == ["letters.jsonl"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+def test_letters_that_were_cut_short_replace_no_whole_ones(sandbox: Sandbox, client: Synerise, tmp_path: Path) -> None:
+    """What there was room for stays beside them, and the error says where."""
+    client.bulk.upsert_profiles([BAD] * 3, dead_letter=tmp_path / "letters.jsonl")
+    before = (tmp_path / "letters.jsonl").read_bytes()
+    problem = run_program(sandbox, "replace", tmp_path).stdout.splitlines()[0]
+    assert (tmp_path / "letters.jsonl").read_bytes() == before
+    (part,) = tmp_path.glob(".*.part")
+    assert problem.endswith(f"cannot be written: File too large; what was written is in {part.name}")
+    assert len(list(read_dead_letter(part))) > 3
+
+
 @pytest.mark.parametrize("mode", ["replace", "append"])
 def test_a_disk_that_is_full_from_the_first_letter_on_leaves_a_report(
     client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
@@ -518,7 +551,9 @@ def test_letters_that_are_taken_back_can_still_be_read(
     """A run that was refused leaves the file as it was, and its report names each row that it rejected."""
     if not can_hold:  # as where no file that is open loses its name
         monkeypatch.setattr(LetterFile, "keep_open", lambda _: None)
-    store = RejectionStore[Rejection](open_letters(letters, mode, LetterHead(operation="a")), max_in_memory=2)
+    store = RejectionStore[Rejection](
+        open_letters(letters, mode, LetterHead(operation="profiles.upsert_batch")), max_in_memory=2
+    )
     for index in range(2000):
         store.add(Rejection(index=index, stage="check", reason="no" * 40), LetterRow(b"{}"))
     store.flush()
@@ -613,3 +648,148 @@ def test_what_a_killed_run_left_is_told_in_the_report(client: Synerise, letters:
         notes = run().notes
         assert notes == {f"{left.name} was left by a run that was killed, and is removed with its letters": 1}
         assert names(letters.parent) == [letters.name]
+
+
+def run_meanwhile(client: Synerise, letters: Path, act: Callable[[], object]) -> Any:
+    """Run with one row that is refused, and do something to the letters while the run goes on."""
+
+    def rows() -> Iterator[Any]:
+        yield BAD
+        act()
+
+    return client.bulk.upsert_profiles(rows(), dead_letter=letters)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_letters_that_come_while_they_are_replaced_are_kept(client: Synerise, letters: Path, *, is_there: bool) -> None:
+    """A spill of a queue has nowhere else to go; a run that would append is refused, as one that would replace is."""
+    if is_there:
+        client.bulk.upsert_profiles([BAD] * 2, dead_letter=letters)
+
+    def act() -> None:
+        for mode in ("append", "replace"):
+            with pytest.raises(InvalidRequestError, match="dead_letter: is being written by another run"):
+                client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
+        row = Undelivered(index=7, operation="profiles.upsert_batch", row=b'{"customId":"late"}', maybe_applied=False)
+        append_dead_letters(letters, [row])
+
+    report = run_meanwhile(client, letters, act)
+    assert [letter["index"] for letter in read_dead_letter(letters)] == [0, 7]
+    assert report.notes == {"letters that came to the file while the run went on stand behind those of the run": 1}
+    assert [each.index for each in report.rejected] == [0]
+    assert names(letters.parent) == [letters.name]
+
+
+@pytest.mark.parametrize("change", ["notes", "notes behind", "mended", "another file", "a later version"])
+def test_what_came_to_the_name_meanwhile_is_not_replaced(
+    client: Synerise, letters: Path, night: bytes, change: str
+) -> None:
+    """The new letters stay beside it, also when another run starts, and the error says where."""
+    other = letters.with_name("other")
+    contents = {"notes": b"my notes\n", "notes behind": night + b"my notes\n", "a later version": night * 2}
+    contents["a later version"] = contents["a later version"][:-60].replace(b'"version":1', b'"version":2')
+    content = contents.get(change, night.replace(b"24.10.1987", b"1987-10-24"))
+
+    def act() -> None:
+        other.write_bytes(content)
+        if change == "another file":
+            other.replace(letters)
+        else:
+            letters.write_bytes(other.read_bytes())
+            other.unlink()
+
+    with pytest.raises(
+        BulkStoppedError, match=r"was changed by somebody else.*what was written is in \.rejected"
+    ) as caught:
+        run_meanwhile(client, letters, act)
+    assert letters.read_bytes() == content
+    (part,) = letters.parent.glob(".*.part")
+    assert [each.index for each in caught.value.report.rejected] == [0]
+    letters.unlink()
+    assert client.bulk.upsert_profiles([BAD], dead_letter=letters).notes == {}
+    assert [letter["index"] for letter in read_dead_letter(part)] == [0]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_letters_that_are_taken_away_while_they_are_appended_are_told(
+    client: Synerise, letters: Path, how: str
+) -> None:
+    """What was written has no name any more, so the report has it."""
+    act = letters.unlink if how == "removed" else lambda: letters.with_name("a").replace(letters)
+    letters.with_name("a").touch()
+
+    def rows() -> Iterator[Any]:
+        yield BAD
+        act()
+
+    with pytest.raises(BulkStoppedError, match="was removed, or replaced by another file") as caught:
+        client.bulk.upsert_profiles(rows(), dead_letter=letters, dead_letter_mode="append")
+    assert [each.index for each in caught.value.report.rejected] == [0]
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_letters_of_a_later_version_are_left_as_they_are(client: Synerise, letters: Path, mode: Any) -> None:
+    """The refusal says what to do."""
+    client.bulk.upsert_profiles([BAD] * 2, dead_letter=letters)
+    first, second = letters.read_bytes().splitlines(keepends=True)
+    for content in (
+        second.replace(b'"version":1', b'"version":2'),
+        second.replace(b'"version":1', b'"version":2')[:-9],
+    ):
+        whole = content if mode == "append" else first + content
+        letters.write_bytes(whole)
+        with pytest.raises(
+            InvalidRequestError, match=r"of version 2.*send them by the release that wrote them, or give"
+        ):
+            client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
+        assert letters.read_bytes() == whole
+
+
+def test_a_row_that_was_not_checked_is_never_null(client: Synerise, letters: Path) -> None:
+    """As with the checks, where nothing of it could be kept."""
+    client.bulk.upsert_profiles([None, {"customId": "a"}], checks="off", dead_letter=letters)
+    found = {letter["index"]: letter for letter in read_dead_letter(letters)}[0]
+    assert (found["row"], found["problems"]) == ("", ["the row: nothing of it could be kept"])
+
+
+class Lazy(Mapping[str, Any]):
+    """A row whose values are read as they are asked for, from what is gone."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise OSError(errno.EIO, f"{key} is gone")
+
+    def __iter__(self) -> Iterator[str]:
+        yield "customId"
+
+    def __len__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("checks", ["basic", "off"])
+def test_a_row_that_raises_as_it_is_read_is_told(client: Synerise, letters: Path, checks: Any) -> None:
+    """Its exception ends the run, and it has a letter as every other row that was read."""
+    rows = [{"customId": "a"}, Lazy(), {"customId": "b"}]
+    with pytest.raises(OSError, match="Id is gone") as caught:
+        client.bulk.upsert_profiles(rows, dead_letter=letters, checks=checks)
+    found = {letter["index"]: letter for letter in read_dead_letter(letters)}
+    assert sorted(found) == [0, 1, 2]
+    assert found[1]["problems"] == ["the row: it is a value that raised OSError when it was read"]
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.read, report.accepted, report.rejected_count()) == (3, 0, 3)
+
+
+@pytest.mark.parametrize("values", [range(10**9), range(10**30)])
+@pytest.mark.parametrize("checks", ["basic", "off", "strict"])
+def test_a_range_that_no_request_carries_is_refused_unread(
+    client: Synerise, letters: Path, values: range, checks: Any
+) -> None:
+    """By its length: to write it out would take all memory."""
+    rows = [{"customId": "a", "attributes": {"all": values}}, {"customId": "b"}]
+    report = client.bulk.upsert_profiles(rows, dead_letter=letters, checks=checks)
+    assert (report.accepted, report.rejected_count()) == (1, 1)
+    (letter,) = read_dead_letter(letters)
+    assert letter["row"]["attributes"]["all"] == str(values)
+    assert "has more than 1,000,000 items" in letter["reason"]
+    with pytest.raises(InvalidRequestError, match="has more than 1,000,000 items"):
+        client.profiles.upsert({"customId": "a", "attributes": {"all": values}})

@@ -202,7 +202,7 @@ def test_what_is_in_flight_is_awaited_whatever_is_raised(run: Any, make: Any, pl
 
 @settings(max_examples=60, deadline=None)
 @given(
-    place=st.sampled_from(["on_request", "on_response", "progress", "reference", "salt", "source"]),
+    place=st.sampled_from(["on_request", "on_response", "progress", "reference", "source", "on_settled", "on_finish"]),
     at=st.integers(1, 40),
     run=st.sampled_from([sync_run, async_run]),
     concurrency=st.integers(1, 5),
@@ -227,8 +227,9 @@ def test_what_raises_in_any_place(place: str, at: int, run: Any, concurrency: in
             yield profile(n, "x" * 190_000 if wide else "x")
 
     server = Stored()
-    hooks: dict[str, Any] = {place: fail} if place.startswith("on_") else {}
-    options: dict[str, Any] = {place: fail} if place in ("progress", "reference") else {}
+    hooks: dict[str, Any] = {place: fail} if place in ("on_request", "on_response") else {}
+    of_run = ("progress", "reference", "on_settled", "on_finish")
+    options: dict[str, Any] = {place: fail} if place in of_run else {}
     try:
         report = run(server, rows(), client=hooks, concurrency=concurrency, **options)
     except RaisedError as error:

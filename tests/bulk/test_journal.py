@@ -24,7 +24,7 @@ from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
-from synerise_profiles.bulk import BulkStoppedError, JournalError, JournalMismatchError
+from synerise_profiles.bulk import BulkStoppedError, JournalError, JournalMismatchError, Report, report_of
 from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.storage.store import StateStore
@@ -404,6 +404,38 @@ def test_a_deletion_that_was_on_its_way(server: Server, night: Path, fault: Send
     assert report.accepted == 8 - len(refused)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sent SET digest = x'00'",
+        "UPDATE sent SET number = number + 1000",
+        "UPDATE sent SET number = number + 1000 WHERE number >= 0",
+        "DELETE FROM sent",
+        "DELETE FROM sent WHERE number = 4",
+        "DELETE FROM sent WHERE number < 0",
+        "DELETE FROM sent WHERE number >= 0",
+        "UPDATE sent SET checksum = x'0000000000000000'",
+        "UPDATE sent SET checksum = 7",
+        "INSERT INTO sent SELECT 9, digest, checksum FROM sent WHERE number = 4",
+        "INSERT OR REPLACE INTO run VALUES ('finished', 'yes')",
+    ],
+)
+def test_an_altered_record_of_deletions_gives_no_count(server: Server, night: Path, change: str) -> None:
+    """Else a deletion whose answer was lost would be told as refused, since the profile is gone."""
+    answer = deletions(server, {1, 2})
+    rows = [{"customId": f"c-{n}"} for n in range(8)]
+    server.fault = lambda: (True, LOST) if int(server.bodies[-1][-1:]) >= 4 else None
+    delete(answer, rows, night)
+    server.fault = lambda: None
+    with closing(sqlite3.connect(night)) as database:
+        assert database.execute(change).rowcount
+        database.commit()
+    sent = len(server.bodies)
+    with pytest.raises(JournalError, match="the journal is damaged"):
+        delete(answer, rows, night)
+    assert len(server.bodies) == sent
+
+
 def test_another_deletion_in_its_place_was_not_on_its_way(server: Server, night: Path) -> None:
     """What was sent is known by its content, not by its place alone."""
     answer = deletions(server, {9})
@@ -469,3 +501,29 @@ def test_a_journal_of_other_columns_is_damaged(tmp_path: Path, statement: str) -
         database.close()
         with pytest.raises(JournalError, match=r"the journal is damaged; .* a file that is not there yet"):
             client.bulk.send_events(events, journal=path, concurrency=1)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+@pytest.mark.parametrize("when", ["at once", "at the end"])
+def test_a_journal_that_is_taken_away_is_told(
+    client: Synerise, night: Path, how: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call would send all again, and nothing would say why; a run that takes longer ends by it."""
+    if when == "at once":
+        monkeypatch.setattr("synerise_profiles.bulk.journal._FLUSH_SECONDS", 0)
+    read: list[int] = []
+
+    def rows() -> Iterator[Any]:
+        for index in range(30_000):
+            read.append(index)
+            yield {"customId": f"c-{index}"}
+            if index == 3000:
+                night.with_name("other").touch()
+                night.unlink() if how == "removed" else night.with_name("other").replace(night)
+
+    with pytest.raises(JournalError, match="the journal was removed, or replaced by another file") as caught:
+        client.bulk.upsert_profiles(rows(), journal=night)
+    report = report_of(caught.value)
+    assert isinstance(report, Report)
+    assert (report.accepted == 30_000) == (when == "at the end")
+    assert (len(read) == 30_000) == (when == "at the end")

@@ -118,6 +118,7 @@ def test_what_cannot_be_parsed(capsys: pytest.CaptureFixture[str], arguments: li
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1 port 8080"),
         (["--state", "missing/folder/s.db"], "cannot keep the state in missing/folder/s.db"),
         (["--state", "text.db"], "cannot keep the state in text.db"),
+        (["--allow-host", "dev.test:80"], "--allow-host 'dev.test:80' names no host: give one such as sandbox.test"),
     ],
 )
 def test_what_cannot_be_done(

@@ -137,6 +137,7 @@ WRITES = {
     *("copy", "copy2", "copyfile", "copytree", "move"),
 }
 WRITING_MODULES = {"tempfile", "sqlite3", "shelve", "dbm", "mmap"}
+OS_WRITES = ("open", "replace", "link", "symlink")
 OPENERS = {"open", "fdopen", "GzipFile", "BZ2File", "LZMAFile", "ZipFile", "FileIO", "FileHandler"}
 
 
@@ -146,7 +147,8 @@ def _opens_for_writing(call):
     owner = getattr(getattr(call.func, "value", None), "id", "")
     if name in WRITES and owner != "attrs":
         return name not in ("copy", "move") or owner == "shutil"
-    if owner == "os" and name in ("open", "replace", "link", "symlink"):
+    handed_on = [ast.unparse(argument) for argument in call.args]  # as to `map`
+    if (owner == "os" and name in OS_WRITES) or any(text == f"os.{write}" for text in handed_on for write in OS_WRITES):
         return True
     if owner == "sqlite3" or name not in OPENERS:
         return owner == "sqlite3" and name == "connect"
@@ -170,7 +172,7 @@ def test_one_room_opens_files_for_writing():
     writers = _writers(modules_of("synerise_profiles"))
 
     assert {name for name in writers if not name.startswith("synerise_profiles._core.files.")} == set()
-    assert {name.rpartition(".")[2] for name in writers} == {"databases", "shared", "writing"}
+    assert {name.rpartition(".")[2] for name in writers} == {"databases", "descriptors", "scratch", "shared", "writing"}
 
 
 @pytest.mark.parametrize(

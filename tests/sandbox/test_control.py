@@ -14,6 +14,7 @@ import pytest
 
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.app import create_app
 from synerise_profiles.sandbox.spec import load_spec
 
 BATCH = [{"customId": "good"}, {"customId": "bad", "birthDate": "24.10.1987"}]
@@ -292,6 +293,25 @@ def test_hosts_can_be_allowed() -> None:
         assert ask(sandbox, "/v4/clients/tags", "other.test")[0] == 401
     with pytest.raises(InvalidRequestError, match="allow_hosts"):
         Sandbox(allow_hosts="sandbox.test")
+
+
+@pytest.mark.parametrize(
+    "name", ["dev.test:80", "*", "http://dev.test", "", ".dev.test", "dev..test", "a b", "[::1]:80"]
+)
+def test_what_no_request_can_name_is_refused_at_start(name: str) -> None:
+    """Else it would be allowed, never asked for, and nothing would say why all is refused."""
+    with pytest.raises(InvalidRequestError, match=r"allow_hosts: .* names no host: give one such as sandbox\.test"):
+        Sandbox(allow_hosts=["good.test", name])
+    with pytest.raises(InvalidRequestError, match="allow_hosts"):
+        create_app(allow_hosts=[name])
+
+
+@pytest.mark.parametrize("name", ["dev.test.", "192.168.0.7", "[fe80::1]", "fe80::1", "my_host", "xn--bcher-kva.test"])
+def test_names_and_addresses_are_hosts(name: str) -> None:
+    """As a request has them."""
+    with Sandbox(allow_hosts=[name]) as sandbox:
+        host = f"[{name}]" if name == "fe80::1" else name
+        assert ask(sandbox, "/_sandbox/state", f"{host}:8080")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast
+from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 import orjson
@@ -25,7 +25,9 @@ from synerise_profiles._core.files import refused, target_of
 from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.settings import OPERATIONS as NAMES
 
+from .attribution import Stage
 from .readable_row import readable
 from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
 
@@ -36,6 +38,7 @@ __all__ = [
     "LetterLine",
     "LetterRow",
     "RowHolds",
+    "are_letters",
     "cells_of",
     "letter_line",
     "letter_row",
@@ -47,9 +50,14 @@ __all__ = [
 
 LETTER_VERSION: Final = 1
 RowHolds: TypeAlias = Literal["fields", "cells"]
-_LETTER_PATTERN: Final = re.compile(rb'\{"version":\d+,"operation":"[\w.]*","row_holds":"')
+_LETTER_PATTERN: Final = re.compile(rb'\{"version":(\d+),"operation":"([\w.]*)","row_holds":"')
+_MARKS: Final = frozenset({"version", "operation", "row_holds", "index", "stage", "reason", "row"})
+"""What every letter has, whatever its version."""
+_OPERATION: Final = re.compile(rf"(?:{'|'.join(sorted({resource for resource, _ in NAMES}))})\.\w+")
+"""Of another release too, whose methods may be others."""
 LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 """What every letter begins with: a line that a crash cut off before its end says nothing."""
+_NO_ROW: Final = ("the row: nothing of it could be kept",)
 _TELLING_START: Final = b'{"version":'
 """What other JSON hardly begins with, let alone ends with."""
 _PART_OF_ORDER: Final = (
@@ -97,6 +105,8 @@ class LetterRow:
 
 def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> bytes:
     """Return the line of a letter; `record` is its rejection."""
+    if row.json == b"null":  # as a row stands in a batch whose rows were not checked
+        row = attrs.evolve(row, json=b'""', problems=_NO_ROW)
     data: dict[str, Any] = {"version": LETTER_VERSION, "operation": head.operation, "row_holds": row.holds}
     mapping, problems = row.mapping or head.mapping, row.problems or None
     more = {
@@ -117,7 +127,7 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
 def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None) -> LetterRow:
     """Write a row as it was given, readable whatever is wrong with it."""
     if row is None:
-        return LetterRow(b'""', holds, ("the row: nothing of it could be kept",), mapping)
+        return LetterRow(b'""', holds, _NO_ROW, mapping)
     decimals: tuple[str, ...] = ()
     lines = _lines_of(row) if holds == "cells" else []
     if lines:
@@ -200,7 +210,7 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     """Return the file for letters; nothing is touched.
 
     Raises InvalidRequestError, by the name of the argument, for what cannot be written, and for a file that is there
-    and is neither empty nor of dead letters; for letters of another version where the new ones are appended.
+    and is neither empty nor of dead letters of this version.
     """
     target = target_of(path, argument, is_appended=is_appended)
     try:
@@ -213,9 +223,20 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
         raise refused(argument, f"cannot be read: {error.strerror}") from None
     except _NoLettersError:
         raise refused(argument, "is a file of something else than dead letters; give the name of another one") from None
-    if is_appended and version not in (None, LETTER_VERSION):
-        raise refused(argument, f"has dead letters of version {version}; this release writes version {LETTER_VERSION}")
+    if version not in (None, LETTER_VERSION):
+        problem = f"has dead letters of version {version}, and this release writes version {LETTER_VERSION}"
+        raise refused(
+            argument, f"{problem}; send them by the release that wrote them, or give the name of another file"
+        )
     return target
+
+
+def are_letters(lines: Iterable[bytes]) -> bool:
+    """Whether all lines that are not blank are letters of this version."""
+    try:
+        return _version_in(lines, is_first_enough=False) in (None, LETTER_VERSION)
+    except _NoLettersError:
+        return False
 
 
 class _NoLettersError(Exception):
@@ -223,7 +244,9 @@ class _NoLettersError(Exception):
 
 
 def _version_in(lines: Iterable[bytes], *, is_first_enough: bool) -> int | None:
-    """Return the version of the first letter, whole or cut off by a crash; None if all lines are blank.
+    """Return the version of the letters, whole or cut off by a crash; None if all lines are blank.
+
+    Where they have several, it is one that is not of this release.
 
     Raises _NoLettersError for a line that is neither. One too short to be told from other JSON, such as a lone brace,
     may be the rest of a letter only where there is another letter.
@@ -233,8 +256,8 @@ def _version_in(lines: Iterable[bytes], *, is_first_enough: bool) -> int | None:
         if not line.strip():
             continue
         found = _version_of(line)
-        if found is not None or line.startswith(LETTER_START):
-            version = version if is_known else found
+        if found is not None or _is_beginning(line):
+            version = found if version in (None, LETTER_VERSION) and found is not None else version
             is_known = True
             if is_first_enough:
                 break
@@ -299,7 +322,8 @@ def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     except LossyJsonError as error:
         raise InvalidRequestError(f"line {number} {error}", field="path") from None
     except orjson.JSONDecodeError:
-        if line.startswith(LETTER_START) or LETTER_START.startswith(line.rstrip(b"\n")):
+        is_rest = _version_of(line) == LETTER_VERSION or LETTER_START.startswith(line.rstrip(b"\n"))
+        if is_rest or _is_beginning(line):
             return None
         letter = None
     version = _version_of(line, letter)
@@ -316,11 +340,26 @@ def _version_of(line: bytes, letter: Any = None) -> int | None:
     try:
         letter = orjson.loads(line.removeprefix(BOM_UTF8)) if letter is None else letter
     except orjson.JSONDecodeError:
-        return LETTER_VERSION if _LETTER_PATTERN.match(line) else None
-    if not is_object(letter) or not {"operation", "stage", "row"} <= letter.keys():
+        head = _LETTER_PATTERN.match(line)
+        is_letter = head is not None and (int(head[1]) != LETTER_VERSION or _OPERATION.fullmatch(head[2].decode()))
+        return int(head[1]) if head is not None and is_letter else None
+    if not is_object(letter) or not letter.keys() >= _MARKS or type(letter["version"]) is not int:
         return None
-    version = letter.get("version")
-    return version if type(version) is int else None
+    is_letter = letter["version"] != LETTER_VERSION or _is_of_this_version(letter)
+    return letter["version"] if is_letter else None
+
+
+def _is_of_this_version(letter: Mapping[str, Any]) -> bool:
+    """Whether what every letter has is what this release writes there."""
+    is_known = _OPERATION.fullmatch(str(letter["operation"])) and letter["row_holds"] in get_args(RowHolds)
+    return bool(is_known) and letter["stage"] in get_args(Stage) and isinstance(letter["reason"], str)
+
+
+def _is_beginning(line: bytes) -> bool:
+    """Whether a crash may have cut a letter off within the name of its operation, or shortly behind it."""
+    rest = line.rstrip(b"\n")
+    heads = (LETTER_START + ".".join(name).encode() + b'","row_holds":"' for name in NAMES)
+    return rest.startswith(LETTER_START) and any(head.startswith(rest) for head in heads)
 
 
 def _plain_cell(cell: Any) -> Any:

@@ -28,6 +28,13 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
 
     `inside` are the ids of the objects around it.
     """
+    try:
+        return _readable(value, path, problems, inside)
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, as it is looked into
+        return _as_text(_text(value), path, problems, f"a value that raised {type(error).__name__} when it was read")
+
+
+def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
     fields = fields_of(value)
     if fields is not None or isinstance(value, list | tuple | AbstractSet):
         own_id = id(cast("object", value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import attrs
@@ -232,13 +233,29 @@ class CsvFormat:
         try:
             "".encode(self.encoding)  # of text, which not every codec is
             codecs.getincrementaldecoder(self.encoding)
-            csv.reader((), **self.dialect())
         except (LookupError, TypeError, ValueError) as error:
             return f"cannot be read like this: {error}"
-        delimiter = self.dialect()["delimiter"]
-        if delimiter in (self.quotechar, self.escapechar, "\n", "\r"):
-            return f"delimiter={delimiter!r} is the mark of something else, too; give what stands between cells"
-        return None
+        return _marks_problem(self.dialect())
+
+
+def _marks_problem(dialect: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the marks of a dialect, in the same words with every Python."""
+    delimiter, quotechar, escapechar = (dialect[name] for name in ("delimiter", "quotechar", "escapechar"))
+    marks = {"delimiter": delimiter, "quotechar": quotechar, "escapechar": escapechar}
+    for name, mark in marks.items():
+        if mark is not None and not (isinstance(mark, str) and len(mark) == 1):
+            return f'cannot be read like this: "{name}" must be a 1-character string'
+    if delimiter in (quotechar, escapechar, "\n", "\r"):
+        return f"delimiter={delimiter!r} is the mark of something else, too; give what stands between cells"
+    if quotechar is not None and quotechar in (escapechar, "\n", "\r"):
+        return f"quotechar={quotechar!r} is the mark of something else, too; give what stands around a cell"
+    if escapechar in ("\n", "\r"):
+        return f"escapechar={escapechar!r} is the mark of something else, too; give what stands before a mark in a cell"
+    try:
+        csv.reader((), **dialect)
+    except (TypeError, ValueError):
+        return "cannot be read like this: delimiter, quotechar, escapechar and skipinitialspace do not go together"
+    return None
 
 
 def _begins_comments(mark: object, quotechar: str | None, delimiter: str | None) -> bool:

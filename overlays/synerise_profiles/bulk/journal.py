@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +31,12 @@ __all__ = ["Journal", "journal_target"]
 
 _APPLICATION_ID: Final = 0x53504A31
 """Stands in the header of the file, and says that it is a journal of this library."""
-_VERSION: Final = 1
+_VERSION: Final = 2
+_CHECKSUM_BYTES: Final = 8
 _FLUSH_SECONDS: Final = 1.0
 """Seconds after which entries have to be on the disk."""
+_TOTAL: Final = -1
+"""The number under which the checksums of all that was sent stand together, so that none is taken away."""
 _CHUNKS_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,"
     " digest BLOB NOT NULL, accepted INTEGER NOT NULL, refused BLOB, checksum BLOB NOT NULL)"
@@ -41,7 +44,7 @@ _CHUNKS_TABLE: Final = (
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, time TEXT NOT NULL, checksum BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS sent (number INTEGER PRIMARY KEY, digest BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sent (number INTEGER PRIMARY KEY, digest BLOB NOT NULL, checksum BLOB NOT NULL)",
     _CHUNKS_TABLE,
 )
 
@@ -73,14 +76,13 @@ class Journal:
             self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
             self._prepare(header)
             found = self._one("SELECT max(number) FROM chunks")
-            sent = self._one("SELECT max(number) FROM sent")
-            self._finished = self._value("finished") is not None
+            self._check_sent()
+            self._finished = self._was_finished()
             self._flushed_at = time.monotonic()
         except BaseException:  # an interruption too
             self._file.close()
             raise
         self._last_number: int = -1 if found is None or found[0] is None else found[0]
-        self._last_sent: int = -1 if sent is None or sent[0] is None else sent[0]
 
     @property
     def last_number(self) -> int:
@@ -133,38 +135,53 @@ class Journal:
 
         Return whether it was before, and no answer is known that says that it was not carried out.
         """
-        sql = "SELECT 1 FROM sent WHERE number = ? AND digest = ?"
-        if number <= self._last_sent and self._one(sql, number, digest) is not None:
+        known = self._one("SELECT digest FROM sent WHERE number = ?", number)
+        if known is not None and known[0] == digest:
             return True
-        self._execute("INSERT OR REPLACE INTO sent VALUES (?, ?)", number, digest)
+        self._write_sent(number, digest)
         return False
 
     def record_not_applied(self, number: int) -> None:
         """Write that nothing of what was sent of a chunk was carried out."""
-        self._execute("DELETE FROM sent WHERE number = ?", number)
+        self._write_sent(number, b"")
 
     def mark_finished(self) -> None:
         """Write that the whole input was sent."""
-        self._execute("INSERT OR REPLACE INTO run VALUES ('finished', 'yes')")
+        self._execute("INSERT OR REPLACE INTO run VALUES ('finished', ?)", self._finished_text)
         self._finished = True
 
     def flush(self) -> None:
         """Write to the disk what was recorded."""
         # In WAL mode with synchronous = NORMAL only a checkpoint syncs to the disk.
+        self._check_place()
         self._execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._flushed_at = time.monotonic()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Raises JournalError if it was taken away meanwhile."""
+        try:
+            self._check_place()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         try:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
             raise _journal_error(database_error(error, "journal"), self._name) from None
 
+    def _check_place(self) -> None:
+        try:
+            self._file.check_place("journal")
+        except DatabaseFileError as error:
+            raise _journal_error(error, self._name) from None
+
     def _prepare(self, header: dict[str, Any]) -> None:
         self._execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA:
             self._execute(statement)
+        if self._one("SELECT 1 FROM run") is None and self._one("SELECT 1 FROM sent") is None:
+            self._execute("INSERT INTO sent VALUES (?, ?, ?)", _TOTAL, b"", bytes(_CHECKSUM_BYTES))
         for name, value in header.items():
             text = orjson.dumps(value).decode()
             known = self._value(name)
@@ -177,6 +194,45 @@ class Journal:
                 raise JournalMismatchError(f"{problem}. The file is {self._name}")
         self._execute("COMMIT")
 
+    def _check_sent(self) -> None:
+        """Raise JournalError unless all that was sent is there as it was written."""
+        total, found = None, bytes(_CHECKSUM_BYTES)
+        for number, digest, checksum in self._all_sent():
+            if number == _TOTAL:
+                total = checksum
+            elif checksum == self._checksum(number, digest):
+                found = _combined(found, checksum)
+            else:
+                raise _damaged(self._name)
+        if total != found:
+            raise _damaged(self._name)
+
+    def _all_sent(self) -> Iterator[Sequence[Any]]:
+        last = _TOTAL - 1
+        sql = "SELECT number, digest, checksum FROM sent WHERE number > ? ORDER BY number LIMIT 10000"
+        while rows := self._execute(sql, last):
+            yield from rows
+            last = rows[-1][0]
+
+    def _write_sent(self, number: int, digest: bytes) -> None:
+        sql = "SELECT number, checksum FROM sent WHERE number IN (?, ?)"
+        known: dict[int, bytes] = {row[0]: row[1] for row in self._execute(sql, _TOTAL, number)}
+        checksum = self._checksum(number, digest)
+        total = _combined(known[_TOTAL], known.get(number, bytes(_CHECKSUM_BYTES)), checksum)
+        # One statement, so that both are there or neither.
+        sql = "INSERT OR REPLACE INTO sent VALUES (?, ?, ?), (?, ?, ?)"
+        self._execute(sql, number, digest, checksum, _TOTAL, b"", total)
+
+    def _was_finished(self) -> bool:
+        text = self._value("finished")
+        if text not in (None, self._finished_text):
+            raise _damaged(self._name)
+        return text is not None
+
+    @property
+    def _finished_text(self) -> str:
+        return self._checksum(_TOTAL, "finished").hex()
+
     def _value(self, name: str) -> str | None:
         row = self._one("SELECT value FROM run WHERE name = ?", name)
         return None if row is None else row[0]
@@ -184,7 +240,7 @@ class Journal:
     def _checksum(self, number: int, *values: Any) -> bytes:
         """Digest an entry; that of another number, or of a journal with another header, is another one."""
         content = repr((number, values)).encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(content, digest_size=8, key=self._key).digest()
+        return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES, key=self._key).digest()
 
     def _one(self, sql: str, *values: Any) -> Sequence[Any] | None:
         rows = self._execute(sql, *values)
@@ -195,6 +251,14 @@ class Journal:
             return self._database.execute(sql, values).fetchall()
         except (self._database.Error, UnicodeDecodeError) as error:
             raise _journal_error(database_error(error, "journal"), self._name) from None
+
+
+def _combined(*checksums: bytes) -> bytes:
+    """Return one checksum of several, in any order; what is in it twice is not in it."""
+    found = 0
+    for checksum in checksums:
+        found ^= int.from_bytes(checksum, "big")
+    return found.to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def _journal_error(error: DatabaseFileError, name: str) -> JournalError:
@@ -212,5 +276,6 @@ _ADVICE: Final[Mapping[FaultKind, str]] = {
     "damaged": f"what it says of rows is not taken; {_NEW_FILE_TEXT}",
     "locked": "another run may have it open; wait for its end",
     "unusable": "make room, and repeat the call with the same input and journal: it goes on where it stopped",
+    "gone": f"the report says what was sent; nothing is resumed by this file: {_NEW_FILE_TEXT}",
     "forbidden": "give the name of a file in a folder that can be written",
 }

@@ -23,8 +23,9 @@ from synerise_profiles._core.arguments import taken_by
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import LetterFile, RejectionStore
+from .dead_letter import RejectionStore
 from .engine import Engine
+from .letter_file import LetterFile
 from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
 from .replay_file import LetterGroup, ReplayFile

@@ -22,8 +22,9 @@ from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
-from .dead_letter import DeadLetterMode, RejectionStore, open_letters
+from .dead_letter import RejectionStore
 from .finish import RunEnd, finishing, finishing_async
+from .letter_file import DeadLetterMode, open_letters
 from .letter_reader import CellMapping
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
@@ -184,9 +185,8 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
         target = _letter_target(settings, file)
         pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
-        letters = None if target is None else open_letters(target, mode, head)
-        if letters is not None and str(target) == file.path:
-            letters.replaced_bytes = file.size
+        is_own = target is not None and str(target) == file.path
+        letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
         store = RejectionStore[Rejection](letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.dead_letter = target
@@ -199,9 +199,10 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             attach_report(error, replay.report)
             raise
         finally:
-            if letters is not None and letters.replaced_bytes is not None and file.notes and is_kept:
+            if letters is not None and is_own and file.notes and is_kept:
                 letters.carry(file.cut_lines())
             store.close(is_kept=is_kept)
+            replay.report.add_notes({} if letters is None else letters.end_notes)
         if store.problem is not None:
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:

@@ -315,7 +315,8 @@ def report_of(error: BaseException) -> Report | None:
 
     It is found in BulkStoppedError and RejectedRowsError, in whatever else a run raised (an error of the rows, of a
     function of yours, Ctrl-C, a cancellation), and in what such an exception is the cause or the context of, or is
-    grouped by. What was not confirmed when the run ended is `unsent` in it.
+    grouped by. What was not confirmed when the run ended is `unsent` in it. The error of an asyncio.TaskGroup whose
+    other task failed does not hold the cancellation of the run; `on_finish` hands the report over then.
     """
     return next((found for each in related_errors(error) if (found := _attached_report(each)) is not None), None)
 

@@ -26,9 +26,10 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import LetterFile, RejectionStore, open_letters
+from .dead_letter import RejectionStore
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
+from .letter_file import LetterFile, open_letters
 from .recorder import OutcomeRecorder
 from .report import BulkStoppedError, Report
 from .settings import BulkSettings
@@ -122,7 +123,9 @@ class BulkRun:
         self._close(None)
         if self._opened is not None:
             engine, recorder = self._opened
-            problem = engine.problem or recorder.problem or self._letter_problem
+            problem, at_end = engine.problem or recorder.problem or self._letter_problem, self._letter_problem
+            if problem and at_end and at_end.startswith(problem):  # it says where they are, too
+                problem = at_end
             _raise_what_stopped(engine, recorder, self.report.rejection_store, problem)
 
     def start_verification(self) -> Verifier | DeletionVerifier | None:
@@ -204,6 +207,8 @@ class BulkRun:
         store = self.report.rejection_store
         store.close(is_kept=is_kept)
         self._letter_problem = store.problem
+        if self._letters is not None:
+            self.report.add_notes(self._letters.end_notes)
 
     def _sync_audit(self, _: BaseException | None) -> None:
         if self._opened is not None and self._audit is not None:

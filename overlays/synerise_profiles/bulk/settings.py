@@ -40,7 +40,7 @@ from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_moment
 
-from .dead_letter import DeadLetterMode
+from .letter_file import DeadLetterMode
 from .report import Progress, Report
 from .row_preparer import ChunkerOptions, SaltOption
 

@@ -199,8 +199,8 @@ class StateFile:
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what is inside as a whole: all of it survives the end of the process, or nothing of it is there."""
-        self.execute("BEGIN IMMEDIATE")
         try:
+            self.execute("BEGIN IMMEDIATE")
             yield
             if self._is_changed:
                 self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _NUMBERS, orjson.dumps(self._numbers))

@@ -5,6 +5,7 @@ A queue has no return value for what happens in the background, so these are the
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections import deque
@@ -128,7 +129,7 @@ def report_end(
     where = ""
     if settings.spill is not None:
         try:
-            _append_dead_letters(settings.spill, rows)
+            append_dead_letters(settings.spill, rows)
             where = "; they were written to the spill file"
         except (OSError, InvalidRequestError) as error:
             warn, where = True, f"; they could not be written to the spill file ({type(error).__name__})"
@@ -138,15 +139,25 @@ def report_end(
         warnings.warn(text, UndeliveredWarning, stacklevel=2)
 
 
-def _append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
+def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
     """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them."""
     lines: list[bytes] = []
     for row in rows:
         effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
         data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
         lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
+    content = b"".join(lines)
+    try:
+        _append(path, content)
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        _append(path, content)  # a run put its letters in place just then
+
+
+def _append(path: str | os.PathLike[str], content: bytes) -> None:
     with AppendFile(letter_target(path, "spill", is_appended=True), "spill", is_locked=False) as file:
-        file.write(b"".join(lines))
+        file.write(content)
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

@@ -22,7 +22,7 @@ import orjson
 from .admin.control import ControlAPI
 from .admin.fault_injection import apply_fault, body_bytes_sent, emit_fault
 from .admin.faults import Fault, FaultKind, Faults
-from .admin.host_check import HostCheck
+from .admin.host_check import HostCheck, check_hosts
 from .admin.request_log import LoggedRequest, RequestLog, interned
 from .admin.workspace import Workspace
 from .clock import Clock, MovableClock, iso_of, system_clock
@@ -265,9 +265,11 @@ def create_app(
     `state` is the path of an SQLite file, by default the memory. `api_key` and `workspace_guid` are made up where none
     is given, and kept with the state. `clock` gives seconds since 1970; `log_size` is how many requests the log keeps.
     `allow_hosts` are names, beside those of this machine, by which the start page and the control API may be asked.
-    Raises InvalidRequestError (a ValueError) for a file that is no state, of another version, in use or not usable.
+    Raises InvalidRequestError (a ValueError) for a file that is no state, of another version, in use or not usable,
+    and for a name that is no host.
     """
     spec = load_spec()
+    check_hosts(allow_hosts)
     host_check = HostCheck(allow_hosts)
     movable_clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
     store = StateStore(state, movable_clock, ProfileShape(spec.profile_fields, spec.agreements))

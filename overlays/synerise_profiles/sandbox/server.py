@@ -14,10 +14,10 @@ from typing import Any, Self, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from synerise_profiles._core.arguments import name_collection
 from synerise_profiles_api.names import checks_names
 
 from .admin.faults import Faults
+from .admin.host_check import check_hosts, is_host
 from .admin.request_log import RequestLog
 from .app import App, create_app
 from .clock import Clock, MovableClock, system_clock
@@ -131,7 +131,7 @@ class Sandbox:
         options: SandboxOptions | None = None,
         allow_hosts: Collection[str] = (),
     ) -> None:
-        name_collection().check("allow_hosts", allow_hosts)
+        check_hosts(allow_hosts)
         self._address = (host, port)
         self._socket: socket.socket | None = None
         self._server: _Server | None = None
@@ -146,7 +146,7 @@ class Sandbox:
             clock=clock,
             log_size=log_size,
             options=options,
-            allow_hosts=(host, *allow_hosts),
+            allow_hosts=(host, *allow_hosts) if is_host(host) else allow_hosts,
         )
 
     @property

@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_MAX_MADE_ITEMS = 1_000_000
 _BINARY = (bytes, bytearray, memoryview)
 _TOO_DEEP = "is nested too deeply, or contains itself"
 
@@ -278,8 +279,18 @@ def _wire_other(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return _wire_set(cast("Iterable[Any]", value))
     if _is_sequence(value):
+        if not _fits(value):
+            raise InvalidValueError(f"has more than {_MAX_MADE_ITEMS:,} items; no request carries so many")
         return _wire_items(value)
     raise InvalidValueError(unwritable_problem(value))
+
+
+def _fits(value: Iterable[Any]) -> bool:
+    """Whether a sequence, which may make its items only as they are asked for, such as a range, has not too many."""
+    try:
+        return isinstance(value, Sized) and len(value) <= _MAX_MADE_ITEMS
+    except OverflowError:
+        return False
 
 
 def _wire_set(values: Iterable[Any]) -> list[Any]:

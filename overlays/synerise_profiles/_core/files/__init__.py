@@ -18,18 +18,11 @@ from .databases import (
     memory_database,
     scratch_database,
 )
+from .parts import refuse_live_part
+from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file
 from .shared import SharedRecord, lines_between, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-from .writing import (
-    AppendFile,
-    PartFile,
-    WrittenFile,
-    named_scratch_file,
-    replaced_file,
-    scratch_file,
-    scratch_folder,
-    spooled_file,
-)
+from .writing import AppendFile, PartFile, WrittenFile, replaced_file
 
 __all__ = [
     "AppendFile",
@@ -47,6 +40,7 @@ __all__ = [
     "memory_database",
     "named_scratch_file",
     "refuse_foreign",
+    "refuse_live_part",
     "refuse_same_files",
     "refused",
     "rename_file",

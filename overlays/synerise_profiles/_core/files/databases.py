@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from .descriptors import OPEN_FLAGS, OWNER_ONLY, close_all, open_into
 from .targets import SQLITE_MAGIC, FileId, file_id
-from .writing import OPEN_FLAGS, OWNER_ONLY
 
 if sys.platform != "win32":
     import fcntl
@@ -28,7 +28,7 @@ __all__ = [
     "scratch_database",
 ]
 
-FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden"]
+FaultKind: TypeAlias = Literal["foreign", "version", "damaged", "locked", "unusable", "forbidden", "gone"]
 _CLAIMED_BYTE: Final = 0x7FFF_FF00
 _DAMAGED_CODES: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
 _SCHEMA_CODES: Final = frozenset({"SQLITE_ERROR", "SQLITE_SCHEMA"})
@@ -72,8 +72,9 @@ class DatabaseFile:
     ) -> None:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
+        self._target = target
         self._id: FileId | None = None
-        self._claim = -1
+        self._claim: list[int] = []
         try:
             is_new = self._take(target, noun, application_id, version)
             self.connection = sqlite3.connect(
@@ -81,8 +82,8 @@ class DatabaseFile:
             )
             self._prepare((application_id, version) if is_new else None, is_exclusive=is_exclusive)
             # SQLite opens and closes the file until now, and each closing lets go of all locks of the process.
-            self._claim = os.open(target, os.O_RDWR | OPEN_FLAGS)
-            _claim(self._claim, noun)
+            open_into(self._claim, target, os.O_RDWR | OPEN_FLAGS)
+            _claim(self._claim[0], noun)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
@@ -116,19 +117,23 @@ class DatabaseFile:
         if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise DatabaseFileError("the file is damaged", "damaged")
 
+    def check_place(self, noun: str) -> None:
+        """Raise DatabaseFileError if the open file has lost its name, with all that is in it."""
+        if self._id is not None and file_id(self._target) != self._id:
+            problem = f"the {noun} was removed, or replaced by another file, while it was written"
+            raise DatabaseFileError(problem, "gone")
+
     def close(self) -> None:
         """Close it, for other processes to use."""
         if hasattr(self, "connection"):
             self.connection.close()
-        if self._claim >= 0:
-            os.close(self._claim)
-            self._claim = -1
+        close_all(self._claim)
         if self._id is not None:
             _open_databases.discard(self._id)
             self._id = None
 
     def __del__(self) -> None:
-        if self._id is not None:
+        if getattr(self, "_id", None) is not None:
             self.close()
 
 
@@ -159,7 +164,7 @@ def database_error(error: Exception, noun: str) -> DatabaseFileError:
 
 def _is_new_database(target: Path, noun: str, application_id: int, version: int) -> bool:
     try:
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, OWNER_ONLY))
+        any(map(os.close, map(os.open, (target,), (os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS,), (OWNER_ONLY,))))
     except FileExistsError:
         with target.open("rb") as file:
             header = file.read(100)

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
 
+from .descriptors import OPEN_FLAGS, close_all, open_into
 from .targets import refused
-from .writing import OPEN_FLAGS, OWNER_ONLY
 
 __all__ = ["SharedRecord", "lines_between", "refuse_foreign", "rename_file", "temporary_folder"]
 
@@ -61,9 +61,14 @@ class SharedRecord:
             raise refused(argument, "needs locks of files that this system does not have; divide the rate by hand")
         self._target, self._argument = target, argument
         self._head = head.ljust(_HEAD_BYTES, b"\0")
+        self._opened: list[int] = []
         self._descriptor, self._pid = -1, 0
-        self._open()
-        _open_records.add(self)
+        try:
+            self._open()
+            _open_records.add(self)
+        except BaseException:  # an interruption too
+            self.close()
+            raise
 
     @contextmanager
     def locked(self) -> Generator[bool]:
@@ -71,11 +76,8 @@ class SharedRecord:
         descriptor = self._current()
         if os.fstat(descriptor).st_nlink == 0:
             descriptor = self._open()  # a file that was removed is shared with nobody
-        if not _lock(descriptor):
-            yield False
-            return
         try:
-            yield True
+            yield _lock(descriptor)
         finally:
             if descriptor == self._descriptor:  # else the block is in a child of fork, and the lock is its parent's
                 _unlock(descriptor)
@@ -90,12 +92,11 @@ class SharedRecord:
 
     def close(self) -> None:
         """Close the file; does nothing the second time."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._descriptor = -1
+        close_all(self._opened)
 
     def __del__(self) -> None:
-        if getattr(self, "_descriptor", -1) >= 0:
+        if getattr(self, "_opened", None):
             self.close()
 
     def _current(self) -> int:
@@ -105,11 +106,12 @@ class SharedRecord:
     def _open(self) -> int:
         self.close()
         try:
-            descriptor = os.open(self._target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, OWNER_ONLY)
+            open_into(self._opened, self._target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS)
         except OSError as error:
             refuse_foreign(self._target, self._argument)
             raise refused(self._argument, f"cannot be opened: {error.strerror}") from None
-        self._descriptor, self._pid = descriptor, os.getpid()
+        descriptor = self._descriptor = self._opened[-1]
+        self._pid = os.getpid()
         problem = _foreign(os.fstat(descriptor))
         if problem is None:
             try:

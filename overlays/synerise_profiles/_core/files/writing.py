@@ -1,53 +1,49 @@
-"""Files while they are written: whole beside their target, line by line at the end of a file, or as scratch."""
+"""Files while they are written: whole beside their target, or line by line at the end of a file."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
 import os
-import re
 import stat
 import sys
-import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, Self, cast
+from typing import IO, Final, Self
 
-from synerise_profiles._core.logging import LOGGER
-
+from .descriptors import OPEN_FLAGS, close_all, close_first, open_into, opened
+from .parts import kept_path, lock, locked, part_path, remove_left_parts
+from .shared import lines_between
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
-    "OPEN_FLAGS",
-    "OWNER_ONLY",
     "AppendFile",
     "PartFile",
     "WrittenFile",
-    "named_scratch_file",
     "replaced_file",
-    "scratch_file",
-    "scratch_folder",
-    "spooled_file",
 ]
 
-if sys.platform != "win32":
-    import fcntl
-
-OWNER_ONLY: Final = 0o600
-OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-
-_MAX_STEM_BYTES: Final = 230
 _COPIED_BYTES: Final = 1 << 20
+_GONE_TEXT: Final = "it was removed, or replaced by another file, while it was written"
 
 
 class WrittenFile:
-    """A file that is open for writing: additions are whole or not there, whatever a full disk does."""
+    """A file that is open for writing: additions are whole or not there, whatever a full disk does.
 
-    def __init__(self, target: Path, descriptor: int) -> None:
-        self.target = target
+    It has its descriptors from the moment at which they are opened, so that none, and no lock, outlives it.
+    """
+
+    def __init__(self, target: Path, descriptor: int = -1) -> None:
+        self._opened: list[int] = [] if descriptor < 0 else [descriptor]
         self._descriptor = descriptor
+        self.target = target
         self._pid = os.getpid()
+
+    def _open(self, path: Path, flags: int) -> None:
+        """Open a file of this name for this object. Raises OSError."""
+        open_into(self._opened, path, os.O_RDWR | flags | OPEN_FLAGS)
+        self._descriptor = self._opened[-1]
 
     @property
     def id(self) -> FileId | None:
@@ -79,8 +75,11 @@ class WrittenFile:
         if self.size > end:
             os.ftruncate(self._descriptor, end)
 
-    def commit(self, tail_from: int | None = None) -> None:
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Say that what was written is to stay."""
+
+    def keep(self) -> None:
+        """Leave what was written where it is, as it could not be committed."""
 
     def take_back(self, start: int | None) -> None:
         """Undo what was written: all behind `start`, or what can be undone if it is not in one piece."""
@@ -91,15 +90,18 @@ class WrittenFile:
 
     def close(self) -> None:
         """Close it, which unlocks it; does nothing the second time."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._descriptor = -1
+        close_all(self._opened)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_opened", None):  # an interruption may have come before there was a list
+            self.close()
 
 
 class PartFile(WrittenFile):
@@ -112,20 +114,19 @@ class PartFile(WrittenFile):
     """
 
     def __init__(self, target: Path, argument: str) -> None:
-        self.path = target.with_name(f".{_part_stem(target)}.{os.getpid()}.part")
-        try:
-            self.left_parts = _remove_left_parts(target, argument)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
-        except OSError as error:
-            raise refused(argument, f"cannot be written: {error.strerror}") from None
+        super().__init__(target)
+        self.path = part_path(target)
+        self._own_end: int | None = None
         is_ours = False
         try:
-            super().__init__(target, descriptor)
-            is_ours = _lock(descriptor) and file_id(self.path) == self.id
+            self.left_parts = remove_left_parts(target, argument)
+            self._open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
+            is_ours = lock(self._descriptor) and file_id(self.path) == self.id
+        except OSError as error:
+            raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
             if not is_ours:  # also where an interruption cut in
-                os.close(descriptor)
-                self._descriptor = -1
+                self.close()
         if not is_ours:
             raise refused(argument, "is being written by another run")
 
@@ -135,47 +136,69 @@ class PartFile(WrittenFile):
 
     def rewrite(self, content: bytes) -> None:
         """Hold this content instead; until all of it is written, what was there stays. Raises OSError."""
-        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._descriptor
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._opened[:]
         try:
+            self._open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
             self.write(content)
-            _lock(self._descriptor)
+            lock(self._descriptor)
             if sys.platform == "win32":  # there, no open file is replaced
-                os.close(old)
+                close_all(old)
             path.replace(self.path)
         except BaseException:
-            os.close(self._descriptor)
-            self._descriptor = old
+            new = self._opened[len(old) :]
+            if new and file_id(new[0]) == file_id(self.path):  # an interruption came behind it
+                self._opened[:], new = new, old
+            else:
+                self._opened[:] = old
+            self._descriptor = self._opened[0]
+            close_all(new)
             with contextlib.suppress(OSError):
                 path.unlink()
             raise
-        if sys.platform != "win32":
-            os.close(old)
+        close_first(self._opened, len(self._opened) - 1)
 
-    def commit(self, tail_from: int | None = None) -> None:
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk.
 
-        What was appended to the target behind `tail_from` goes to the end of the file first.
+        `tail_from` says from where on the target holds what was appended to it, which goes to the end of the file
+        first; None for nothing. It is asked while nobody appends, and may raise OSError.
         """
         if self._descriptor < 0 or os.getpid() != self._pid:
             return
-        if tail_from is not None:
-            with self.target.open("rb") as old:
-                old.seek(tail_from)
-                while tail := old.read(_COPIED_BYTES):
-                    self.write(tail)
         self.sync()
-        with contextlib.suppress(FileNotFoundError):
-            _keep_mode(self._descriptor, self.target.stat())
-        if sys.platform == "win32":  # there, no open file is renamed
-            self.close()
-        try:
-            self.path.replace(self.target)
-        except FileNotFoundError:
-            if file_id(self.target) != self.id:  # else an interruption came behind it
-                raise
+        with contextlib.nullcontext() if tail_from is None else _held(self.target):
+            if tail_from is not None and file_id(self.target) != self.id:  # else an interruption came behind it
+                self._add_tail(tail_from())
+            with contextlib.suppress(FileNotFoundError):
+                _keep_mode(self._descriptor, self.target.stat())
+            if sys.platform == "win32":  # there, no open file is renamed
+                self.close()
+            try:
+                self.path.replace(self.target)
+            except FileNotFoundError:
+                if file_id(self.target) != self.id:  # else an interruption came behind it
+                    raise
         self.close()
         sync_folder(self.target)
+
+    def _add_tail(self, start: int | None) -> None:
+        """Add what the target holds from there on, once, wherever an interruption cut in."""
+        self._own_end = self.size if self._own_end is None else self._own_end
+        self.cut_to(self._own_end)
+        if start is not None:
+            with self.target.open("rb") as old:
+                old.seek(start)
+                while tail := old.read(_COPIED_BYTES):
+                    self.write(tail)
+            self.sync()
+
+    def keep(self) -> None:
+        """Leave the file beside its target, under a name by which no later run removes it."""
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):  # then it is there by the name that it had
+                kept = kept_path(self.path)
+                self.path.replace(kept)
+                self.path = kept
 
     def take_back(self, start: int | None) -> None:  # noqa: ARG002 - all of it goes
         """Undo all of it."""
@@ -183,10 +206,10 @@ class PartFile(WrittenFile):
 
     def discard(self) -> None:
         """Remove the file; the target stays as it was."""
-        if self._descriptor >= 0 and os.getpid() == self._pid:
-            self.close()
+        if self._opened and os.getpid() == self._pid:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            self.close()
 
 
 @contextmanager
@@ -217,47 +240,70 @@ class AppendFile(WrittenFile):
     """
 
     def __init__(self, target: Path, argument: str, *, is_locked: bool) -> None:
+        super().__init__(target)
+        self._is_locked = is_locked
         try:
-            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_APPEND | OPEN_FLAGS, OWNER_ONLY)
+            self._open(target, os.O_CREAT | os.O_APPEND)
+            self.is_in_use = is_locked and not lock(self._descriptor)
+            with contextlib.suppress(OSError):
+                sync_folder(target)
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
-        super().__init__(target, descriptor)
-        self.is_in_use = is_locked and not _lock(descriptor)
-        self._is_locked = is_locked
-        with contextlib.suppress(OSError):
-            sync_folder(target)
+        except BaseException:  # an interruption
+            self.close()
+            raise
 
     def write(self, content: bytes) -> int:
         """Add whole lines, behind a new line where a crash cut the last one off."""
-        with contextlib.nullcontext() if self._is_locked else _locked(self._descriptor):
+        with contextlib.nullcontext() if self._is_locked else locked(self._descriptor):
+            self._check_place()
             is_cut = self.size > 0 and self._last_byte() != b"\n"
             return super().write(b"\n" * is_cut + content)
+
+    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:  # noqa: ARG002 - all of it is there
+        """Raise OSError if what was written has no name any more."""
+        self._check_place()
+
+    def sync(self) -> None:
+        """Write it to the disk. Raises OSError, also if it has no name any more."""
+        self._check_place()
+        super().sync()
 
     def take_back(self, start: int | None) -> None:
         """Cut off what was added behind `start`; the caller knows that it wrote all that is there in one piece."""
         if start is not None:
-            with _locked(self._descriptor):
+            with locked(self._descriptor):
                 os.ftruncate(self._descriptor, start)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that are there."""
-        with contextlib.closing(os.fdopen(os.dup(self._descriptor), "rb")) as file:
-            file.seek(0)
-            yield from file
+        """Return the lines that are there."""
+        return lines_between(self._descriptor, 0, self.size)
+
+    def _check_place(self) -> None:
+        if file_id(self.target) != self.id:
+            raise OSError(errno.ESTALE, _GONE_TEXT)
 
     def _last_byte(self) -> bytes:
         os.lseek(self._descriptor, -1, os.SEEK_END)
         return os.read(self._descriptor, 1)
 
 
+@contextmanager
+def _held(target: Path) -> Generator[None]:
+    """Let nobody append to a file, if it is there, for the block."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            descriptor = stack.enter_context(opened(target, os.O_RDWR | OPEN_FLAGS))
+            if sys.platform != "win32":
+                stack.enter_context(locked(descriptor))
+        yield
+
+
 def sync_folder(target: Path) -> None:
     """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
     if sys.platform != "win32":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
+        with opened(target.parent, os.O_RDONLY) as folder:
             os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _keep_mode(descriptor: int, old: os.stat_result) -> None:
@@ -271,80 +317,3 @@ def _keep_mode(descriptor: int, old: os.stat_result) -> None:
         if os.fstat(descriptor).st_gid != old.st_gid:  # the rights of that group are not those of this one
             mode &= ~stat.S_IRWXG
         os.fchmod(descriptor, mode)
-
-
-def _part_stem(target: Path) -> str:
-    """The name of a target within that of its part; a digest where the whole would be too long for a file system."""
-    name = os.fsencode(target.name)
-    return target.name if len(name) <= _MAX_STEM_BYTES else hashlib.blake2b(name, digest_size=16).hexdigest()
-
-
-def _remove_left_parts(target: Path, argument: str) -> list[str]:
-    pattern = re.compile(rf"\.{re.escape(_part_stem(target))}\.\d+(?:\.next)?\.part")
-    names = sorted(path.name for path in target.parent.iterdir() if pattern.fullmatch(path.name))
-    for name in names:
-        part = target.with_name(name)
-        if _is_in_use(part):
-            raise refused(argument, f"is being written by another run, to {name} beside it")
-        # By its name alone: folders may be named after people.
-        LOGGER.warning("%s was left by a run that was killed; it is removed", name)
-        part.unlink(missing_ok=True)
-    return names
-
-
-def _is_in_use(part: Path) -> bool:
-    if sys.platform == "win32":  # there, a file that is open cannot be removed
-        return False
-    try:
-        descriptor = os.open(part, os.O_RDWR | OPEN_FLAGS)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock a file until it is closed; false if another one has."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-
-@contextmanager
-def _locked(descriptor: int) -> Generator[None]:
-    if sys.platform == "win32":
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def scratch_file(folder: Path | None = None) -> IO[bytes]:
-    """Open a file without a name, which goes when it is closed."""
-    return tempfile.TemporaryFile(dir=folder)
-
-
-def spooled_file(max_memory_bytes: int) -> IO[bytes]:
-    """Open a file without a name that is in memory while it is small."""
-    return cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=max_memory_bytes))
-
-
-@contextmanager
-def scratch_folder(prefix: str) -> Generator[Path]:
-    """Make a folder for its owner alone, which goes at the end of the block with all that is in it."""
-    with tempfile.TemporaryDirectory(prefix=prefix) as name:
-        yield Path(name)
-
-
-def named_scratch_file(prefix: str) -> WrittenFile:
-    """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
-    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
-    return WrittenFile(Path(name), descriptor)

@@ -39,7 +39,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic in newer ve
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", help="Address to listen on (loopback only).")
+@click.option("--host", default="127.0.0.1", help="Address to listen on (127.0.0.1); 0.0.0.0 is all of this machine's.")
 @click.option("--port", type=int, default=8080, help="Port to listen on; 0 takes a free one (8080).")
 @click.option(
     "--allow-host", multiple=True, metavar="NAME", help="Answer start page and control API under this name too."
@@ -110,6 +110,8 @@ def _make_sandbox(options: Mapping[str, Any]) -> Sandbox:
     try:
         return Sandbox(host=options["host"], port=options["port"], options=behaviour, **credentials, **chosen)
     except InvalidRequestError as error:
+        if error.field == "allow_hosts":
+            raise CommandError(f"--allow-host {error.problem}") from None
         raise CommandError(f"cannot keep the state in {options['state']}: {as_flags(error.problem)}") from None
 
 

@@ -11,22 +11,40 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 
 from synerise_profiles._core.arguments import name_collection
 from synerise_profiles.sandbox.http.messages import HTTPRequest
+from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["HostCheck"]
+__all__ = ["HostCheck", "check_hosts", "is_host"]
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(rf"(https?)://{_HOST.pattern}")
 _PORTS = {"http": "80", "https": "443"}
+
+
+def check_hosts(names: Collection[str]) -> None:
+    """Raise InvalidRequestError, as of `allow_hosts`, for a name that no request can have as its host."""
+    name_collection().check("allow_hosts", names)
+    for name in names:
+        if not is_host(name):
+            problem = f"{name!r} names no host: give one such as sandbox.test, or an address, without scheme and port"
+            raise InvalidRequestError(problem, field="allow_hosts")
+
+
+def is_host(name: str) -> bool:
+    """Whether a text is a name or an address that a request can have as its host."""
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name.strip("[]")))
+    return _NAME.fullmatch(name.lower()) is not None
 
 
 class HostCheck:
     """Knows the hosts that are answered: names of this machine, loopback addresses, and those that are `allowed`."""
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
-        name_collection().check("allow_hosts", allowed)
         self._names = {"localhost", socket.gethostname().lower(), *(name.lower().strip("[].") for name in allowed)}
 
     def is_known(self, http_request: HTTPRequest) -> bool:

@@ -1,0 +1,59 @@
+"""What a file of dead letters held when a run began that is to replace it: what came to it since is never destroyed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from synerise_profiles._batching.letters import are_letters
+
+__all__ = ["ReplacedLetters"]
+
+_COPIED_BYTES: Final = 1 << 20
+_CHANGED_TEXT: Final = "it was changed by somebody else while the run went on, and stays as it is"
+
+
+class ReplacedLetters:
+    """The first bytes of a file, all of them or as many as `size` says, by their digest."""
+
+    def __init__(self, target: Path, size: int | None = None) -> None:
+        self._target = target
+        self.size, self._digest = 0, b""
+        with suppress(FileNotFoundError), target.open("rb") as file:
+            self.size, self._digest = _digest(file, size)
+        self.carried = 0
+        """How many letters were found behind them."""
+
+    def tail_from(self) -> int | None:
+        """Return where the letters begin that were appended to the file since; None if there are none.
+
+        Raises OSError if it is another one by now, or holds something else.
+        """
+        try:
+            file = self._target.open("rb")
+        except FileNotFoundError:  # it was removed
+            return None
+        with file:
+            if not file.read(1):
+                return None
+            file.seek(0)
+            if self.size and _digest(file, self.size) != (self.size, self._digest):
+                raise OSError(errno.ESTALE, _CHANGED_TEXT)
+            file.seek(self.size)
+            if not are_letters(file):
+                raise OSError(errno.ESTALE, _CHANGED_TEXT)
+            file.seek(self.size)
+            self.carried = sum(bool(line.strip()) for line in file)
+        return self.size if self.carried else None
+
+
+def _digest(file: BinaryIO, size: int | None) -> tuple[int, bytes]:
+    """Return the size and the digest of the first bytes, of which there may be fewer."""
+    digest, found = hashlib.blake2b(digest_size=16), 0
+    while content := file.read(_COPIED_BYTES if size is None else min(_COPIED_BYTES, size - found)):
+        digest.update(content)
+        found += len(content)
+    return found, digest.digest()

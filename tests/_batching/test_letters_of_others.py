@@ -11,7 +11,7 @@ import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles._batching.deletion_audit import audit_target
-from synerise_profiles._batching.letters import cells_of, letter_target
+from synerise_profiles._batching.letters import cells_of, letter_target, load_letter
 from synerise_profiles.bulk import read_dead_letter
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_arrow
@@ -113,3 +113,10 @@ def test_letters_are_not_written_over_something_else(tmp_path: Path) -> None:
     for is_appended in (True, False):
         with pytest.raises(InvalidRequestError, match="is a file of something else than dead letters"):
             letter_target(path, "dead_letter", is_appended=is_appended)
+
+
+def test_a_fraction_of_more_digits_than_a_double_keeps_stands_as_text() -> None:
+    """Put into a letter by hand it is no longer rounded: each digit is there, and the letter says so."""
+    found = load_letter(b'{"row": {"n": [0.5, 12345678901234567.89]}, "version": 1}')
+    assert found["row"] == {"n": [0.5, "12345678901234567.89"]}
+    assert len(found["problems"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from synerise_profiles._readers.exact_json import (
     LargeNumberError,
     LossyJsonError,
+    LostDigitsError,
     RepeatedKeyError,
     load_decimals,
     load_exactly,
@@ -142,10 +144,32 @@ def test_numbers_that_python_does_not_read_are_refused(text: bytes) -> None:
         load_exactly(text)
 
 
-@pytest.mark.parametrize("text", [b"1.12345678901234567890123", b"12345678901234567890.0", b"1e300"])
-def test_fractions_are_floats_as_everywhere(text: bytes) -> None:
-    """A number with a fraction or an exponent is a float in every reader."""
-    assert load_exactly(text) == float(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1e300", "0.10000000000000001", "0.1000000000000000055511151231257827", "-1.0000000000000000555e-1"),
+        *("1.5000000000000000000000", "9007199254740992.0e-3", '"1.12345678901234567890123"', '"1.2.3.4.5.6.7.8.9.0"'),
+    ],
+)
+def test_floats_pass_however_many_digits_they_are_written_with(text: str) -> None:
+    """A number with a fraction or an exponent is a float in every reader; a text is none."""
+    assert load_exactly(f'[ {text}, "\\u0041"]'.encode()) == json.loads(f'[{text}, "A"]')
+
+
+@pytest.mark.parametrize("text", ["1.12345678901234567890123", "12345678901234567890.0", "12345678901234567.89"])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_fractions_that_lose_digits_are_refused(text: str, sign: str) -> None:
+    """Like whole numbers beyond 64 bits: by their field, and without the number."""
+    with pytest.raises(LostDigitsError, match=r"^has a number with more digits than .* keep in a\.b\[1\]") as caught:
+        load_exactly(f'{{"a": {{"b": [0.5, {sign}{text}]}}}}'.encode())
+    assert "12345" not in str(caught.value)
+    assert load_decimals(f"[ {text}, 0.5]".encode()) == [Decimal(text), 0.5]
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(17, 40))
+def test_a_float_with_any_number_of_its_digits_is_that_float(number: float, digits: int) -> None:
+    """What another program has written of it is read."""
+    assert load_exactly(f"[ {number:.{digits}e}]".encode()) == [number]
 
 
 def test_an_exponent_beyond_decimals_is_read() -> None:

@@ -148,6 +148,9 @@ def test_a_suggested_mapping_is_read(tmp_path: Path, client: Synerise, env: dict
     assert client.profiles.find("by-custom-id", "17").email == "jan@example.com"
     (line,) = refused(tmp_path, *words, "--output", "map.toml")
     assert line.startswith("--output: map.toml is there already")
+    (tmp_path / "d.csv").write_text("Customers\nof May;2026\n" + (tmp_path / "c.csv").read_text())
+    below = call(tmp_path, words[0], "d.csv", *words[2:], "--skip-lines", "2", env=environment())
+    assert below.stdout == shown.stdout
 
 
 def test_what_has_no_suggestion(tmp_path: Path) -> None:

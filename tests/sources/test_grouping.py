@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
+from decimal import Decimal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import assembly, line_store, read_csv, read_jsonl
+from synerise_profiles.sources import (
+    RowMapping,
+    assembly,
+    field,
+    line_store,
+    read_arrow,
+    read_csv,
+    read_jsonl,
+    read_parquet,
+)
 from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
@@ -168,3 +181,104 @@ def test_letters_of_lines_are_read_as_their_mapping_says(tmp_path):
         assert letter["row"].reason == "is left out by prepare="
         (letter,) = read_dead_letter(letters, mapping(prepare=lambda cells: cells if cells["Sku"] == "cup" else None))
         assert brief(letter["row"]) == ("1", ["cup"], 0.2)
+
+
+NAMED = {"No": [field("orderId", "text", trim=True), field("eventSalt", template="order-{No}", trim=True)]}
+
+
+@pytest.mark.parametrize("sort", [False, True], ids=["adjacent", "sorted"])
+def test_the_key_of_an_order_is_what_is_written_as_its_name(sort, tmp_path):
+    """One form on every reader: 100 and 100.0 are one order, and so are texts that differ by blanks that go."""
+    named = mapping({**COLUMNS, **NAMED})
+    lines = [LINE | {"No": no, "Sku": sku} for no, sku in ((100, "a"), (100.0, "b"), ("100 ", "c"), ("100", "d"))]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    for number, line in enumerate([lines[0], lines[1]]):
+        pq.write_table(pa.Table.from_pylist([line | {"Price": "0.1"}]), tmp_path / f"{number}.parquet")
+    cells = text_of([("1", *LINES[0][1:]), ("1 ", *LINES[1][1:]), (" 1", *LINES[3][1:])])
+    for source, skus in (
+        (read_jsonl(io.StringIO(text), named, sort=sort), ["a", "b", "c", "d"]),
+        (read_parquet(tmp_path, named, sort=sort), ["a", "b"]),
+        (read_csv(io.StringIO(cells), named, sort=sort), ["tea", "cup", "mug"]),
+    ):
+        (row,) = source
+        assert [item["sku"] for item in row["products"]] == skus
+        assert row["eventSalt"] == f"order-{row['orderId']}"
+
+
+def test_words_that_are_written_alike_are_one_order():
+    """By values=, and by a type; what neither reads is a key as it stands."""
+    words = mapping({**COLUMNS, "No": [field("orderId", values={"one": "1", "uno": "1"})]})
+    source = read_csv(
+        io.StringIO(text_of([("one", *LINES[0][1:]), ("uno", *LINES[1][1:]), ("x", *LINES[0][1:])])), words
+    )
+    first, second = map(brief, source)
+    assert first == ("1", ["tea", "cup"], 0.3)
+    assert "is none of the words" in second
+
+
+def test_a_key_that_comes_again_in_another_form_is_refused():
+    """It would overwrite the order above."""
+    named = mapping({**COLUMNS, **NAMED})
+    text = text_of([("1", *LINES[0][1:]), ("2", *LINES[2][1:]), ("1 ", *LINES[1][1:])])
+    assert "came before, further up" in list(map(brief, read_csv(io.StringIO(text), named)))[2]
+
+
+def test_letters_of_orders_keep_times_and_decimals_as_their_lines_have_them(tmp_path):
+    """Mended by hand they are sent: a time and a number of many digits are read as they were."""
+    letters = tmp_path / "letters.jsonl"
+    times = {"When": field("recordedAt", zone="Europe/Warsaw"), "Till": field("metadata.till", "text")}
+    table = pa.table(
+        {
+            "No": ["1", "1"],
+            "Sku": ["tea", "cup"],
+            "Name": ["Tea", None],
+            "Qty": ["many", "2"],
+            "Price": pa.array([Decimal("0.10"), Decimal("0.20")]),
+            "When": [datetime.datetime(2026, 5, 1, 12)] * 2,  # noqa: DTZ001 - a column without a zone
+            "Who": ["anna", "anna"],
+            "Till": pa.array([Decimal(2**100)] * 2, pa.decimal128(38, 0)),
+        }
+    )
+    named = mapping({**COLUMNS, **times, "Qty": field("products[].quantity", "integer")})
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_arrow(table, named), dead_letter=letters)
+        (letter,) = read_dead_letter(letters)
+        assert "problems" not in letter
+        assert letter["decimals"] == ["Price", "Till"]
+        letters.write_text(letters.read_text().replace('"many"', '"3"'))
+        (mended,) = read_dead_letter(letters, named)
+        report = client.bulk.replay(letters, mapping=named, dead_letter=letters)
+        assert (report.accepted, list(report.rejected)) == (1, [])
+    row = mended["row"]
+    assert (row["recordedAt"], row["revenue"]["amount"]) == ("2026-05-01T12:00:00+02:00", 0.7)
+    assert row["metadata"]["till"] == str(2**100)
+
+
+def test_totals_of_cancellations_are_those_of_events_that_say_so():
+    """Whether the type is a constant or stands in a column; another event beside them has none."""
+    columns = {
+        "No": ["params.orderId", "eventSalt"],
+        "Sku": ["params.products[].sku", "params.products[].name"],
+        "Qty": field("params.products[].quantity", "integer"),
+        "Price": field("params.products[].finalUnitPrice.amount", "decimal"),
+        "When": "time",
+        "Who": "client.customId",
+        "Type": "type",
+        "Paid": field("params.revenue.amount", "decimal"),
+    }
+    constants = {f"params.{name}.currency": "PLN" for name in ("products[].finalUnitPrice", "revenue")}
+    named = RowMapping.for_events(columns, constants=constants | {"label": "x"}, group_by="No")
+    lines = [
+        LINE | {"No": no, "Type": kind, "Paid": paid}
+        for no, kind, paid in (
+            ("1", "cancelled-transaction", None),
+            ("1", "cancelled-transaction", None),
+            ("2", "cancelled-transaction", 9),
+            ("3", "shared", 9),
+        )
+    ]
+    computed, refused, other = read_jsonl(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)), named)
+    assert computed["params"]["revenue"] == computed["params"]["value"] == {"amount": 0.2, "currency": "PLN"}
+    assert refused.field == "params.revenue"
+    assert other["params"]["revenue"] == {"amount": 9, "currency": "PLN"}
+    assert "value" not in other["params"]

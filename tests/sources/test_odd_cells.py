@@ -57,7 +57,9 @@ def test_what_has_none_is_refused():
             convert_nested(cell)
 
 
-@pytest.mark.parametrize("cell", ['{"n": 1e400}', "[123456789012345678901234567890]", '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize(
+    "cell", ['{"n": 1e400}', "[123456789012345678901234567890]", '{"a": 1, "a": 2}', "[1.12345678901234567890123]"]
+)
 def test_json_that_would_be_changed_is_refused(cell):
     """No number is rounded and no name lost in silence; the row is one bad line."""
     with pytest.raises(BadCellError) as caught:

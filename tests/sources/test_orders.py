@@ -362,6 +362,26 @@ def test_lines_are_chosen_by_their_cells():
         ]
 
 
+@pytest.mark.parametrize("wanted", [5, 5.0, "5", "5.00", [5, 7]], ids=repr)
+@pytest.mark.parametrize("cell", [5, 5.0, Decimal("5.00"), Decimal(5)], ids=repr)
+def test_numbers_are_chosen_by_their_value(cell, wanted):
+    """Whatever type a table has for them, and however many places."""
+    table = pa.table({"No": ["1", "2"], "Status": pa.array([cell, cell + 1])})
+    if wanted == "5.00" and "5.00" not in str(cell):
+        pytest.skip("a text is that of the number")
+    columns = RowMapping.for_profiles({"No": "customId"}, where={"Status": wanted})
+    assert list(read_arrow(table, columns)) == [{"customId": "1"}]
+
+
+def test_any_function_chooses_and_prepares():
+    """Those of built-in types too, which have no module."""
+    where = RowMapping.for_profiles({"No": "customId"}, where={"No": str.isdigit})
+    assert [row["customId"] for row in read_csv(io.StringIO("No\n1\nx\n"), where)] == ["1"]
+    prepare = RowMapping.for_profiles({"No": "customId"}, prepare=dict.copy)
+    assert [row["customId"] for row in read_csv(io.StringIO("No\n1\n"), prepare)] == ["1"]
+    assert where.digest != RowMapping.for_profiles({"No": "customId"}, where={"No": str.isalpha}).digest
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -377,6 +397,7 @@ def test_lines_are_chosen_by_their_cells():
         ({"combine": {"client.customId": "sum"}}, "takes a text, and combine='sum' adds numbers"),
         ({"combine": {"recordedAt": "frist"}}, "none of agree, first, last, sum"),
         ({"bad_line": "skip"}, "none of refuse_order, refuse_line"),
+        ({"group_by": []}, "the name of a column"),
         ({"group_by": [""]}, "the name of a column"),
     ],
 )
@@ -521,13 +542,14 @@ def test_prepare_gives_cells_or_leaves_a_line_out():
 def test_options_of_lines_are_part_of_the_digest_and_of_the_file(tmp_path):
     """A mapping that groups otherwise is another one; TOML carries all but functions."""
     whole = mapping(
-        where={"Sku": {"matches": "[^P].*", "empty": False}, "Qty": [1, 2, 3], "Who": "anna"},
+        where={"Sku": {"matches": "[^P].*", "empty": False}, "Qty": (1, 2, 3), "Who": "anna"},
         combine={"recordedAt": "first"},
         bad_line="refuse_line",
         group_by=["No", "Who"],
     )
     whole.write_toml(tmp_path / "map.toml")
     again = RowMapping.load(tmp_path / "map.toml")
+    assert again == whole
     assert again.digest == whole.digest
     assert len({whole.digest, mapping().digest, mapping(group_by=["No", "Who"]).digest}) == 3
     text = text_of(LINES[:2])

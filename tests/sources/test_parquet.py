@@ -306,3 +306,33 @@ def test_a_damaged_page_is_told_with_the_name_of_its_file(tmp_path):
     for paths, words in ((tmp_path, r"[ab]\.parquet(, or a file after it,)?"), (tmp_path / "b.parquet", r"b\.parquet")):
         with pytest.raises(InvalidRequestError, match=f"paths: {words} cannot be read to its end"):
             list(read_parquet(paths, RowMapping.for_profiles({"id": "customId"})))
+
+
+@pytest.mark.parametrize("folders", [("007", "012"), ("1", "1.0"), ("1", "x"), ("1e3", "0x1")])
+def test_names_of_folders_are_texts(tmp_path, folders):
+    """No zero goes, whatever the names beside it are; a type makes numbers of them."""
+    for name in folders:
+        write(tmp_path / f"customer={name}" / "a.parquet", city=["Hel"])
+    as_text = RowMapping.for_profiles({"customer": ["customId", field("attributes.shop", template="shop-{customer}")]})
+    found = {row["customId"]: row["attributes"]["shop"] for row in read_parquet(tmp_path, as_text)}
+    assert found == {name: f"shop-{name}" for name in folders}
+    if folders == ("007", "012"):
+        as_number = RowMapping.for_profiles({"customer": ["customId", field("attributes.n", "integer")]})
+        assert [row["attributes"]["n"] for row in read_parquet(tmp_path, as_number)] == [7, 12]
+
+
+@pytest.mark.parametrize("cell", ["2026-01-01", 5], ids=["text", "number"])
+def test_a_column_of_the_files_that_a_folder_hides_is_noted(tmp_path, cell):
+    """Whatever its type, the name of the folder is read, and the report says so."""
+    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a"], day=[cell])
+    source = read_parquet(tmp_path, MAPPING)
+    assert list(source) == [{"customId": "a", "attributes": {"day": "2026-01-02"}}]
+    assert source.notes == {"column 'day' is in files too; the name of the folder is read": 1}
+
+
+def test_a_column_of_no_one_kind_is_told_by_the_types_of_its_files(tmp_path):
+    """As they stand there, whatever kind the numbers of other files have together."""
+    for name, cell in (("a", 1), ("b", 1.5), ("c", "x")):
+        write(tmp_path / f"{name}.parquet", id=["1"], n=[cell])
+    with pytest.raises(MappingError, match=r"is int64 in a\.parquet, and string in c\.parquet"):
+        read_parquet(tmp_path, MAPPING)

@@ -316,13 +316,13 @@ def test_a_source_that_is_never_read_leaves_no_cursor(server):
 
 # Types of which Arrow says less than PostgreSQL does.
 BY_ANY_DRIVER = """
-    select id, price, prices, extra, plain, token from (values
+    select id, price, prices, extra, plain, token, ratio from (values
         ('a', 1.50, array[1.5, null, 2], '{"x": 1.10, "y": 9007199254740993, "z": null}'::jsonb, '"text"'::json,
-         '6f1f9d05-6b8c-4f0c-9f0e-3b5a6d9e2c11'::uuid),
-        ('b', null, null, 'null', ' null ', null),
-        ('c', 1e30, '{}', '{"y": [{"x": null}, 2]}', '7', null),
-        ('d', 'NaN', null, null, '[]', null)
-    ) as rows(id, price, prices, extra, plain, token) order by id
+         '6f1f9d05-6b8c-4f0c-9f0e-3b5a6d9e2c11'::uuid, 0.5::float8),
+        ('b', null, null, 'null', ' null ', null, 'NaN'),
+        ('c', 1e30, '{}', '{"y": [{"x": null}, 2]}', '7', null, 1),
+        ('d', 'NaN', null, null, '[]', null, null)
+    ) as rows(id, price, prices, extra, plain, token, ratio) order by id
 """
 
 
@@ -436,3 +436,52 @@ def test_an_error_amid_the_rows_of_duckdb_is_told_without_its_words():
         with pytest.raises(InvalidRequestError, match="query: was ended by the database amid its rows") as caught:
             deque(source, 0)
     assert "jan@" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_no_number_is_an_empty_cell_whatever_the_driver():
+    """As in a table; it is neither sent nor is its row refused."""
+
+    class Cursor:
+        description = (("id",), ("x",))
+
+        def __init__(self):
+            self._rows = [("a", float("nan")), ("b", 1.5)]
+
+        def execute(self, query):
+            assert query
+
+        def fetchmany(self, count):
+            found, self._rows = self._rows[:count], self._rows[count:]
+            return found
+
+        def close(self):
+            self._rows = []
+
+    class Connection:
+        cursor = Cursor
+
+    mapping = RowMapping.for_profiles({"id": "customId", "x": field("attributes.x", empty="null")})
+    rows = list(read_sql("select id, x from t", Connection(), mapping))
+    assert rows == [
+        {"customId": "a", "attributes": {"x": None}},
+        {"customId": "b", "attributes": {"x": 1.5}},
+    ]
+
+
+@pytest.mark.parametrize("query", [None, 7])
+def test_what_is_no_query_is_refused(query):
+    """By its argument, and not by the driver's own error."""
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(InvalidRequestError, match="query: expected"),
+    ):
+        read_sql(query, connection, MAPPING)
+
+
+@pytest.mark.parametrize("make", [lambda _, row: row[0], lambda _, row: str(row[0]), lambda _, row: iter(row)])
+def test_rows_that_are_no_cells_are_refused(make):
+    """As a row factory makes them."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = make
+        with pytest.raises(InvalidRequestError, match=r"connection: makes a .* of a row"):
+            read_sql("select 12345 as id", connection, RowMapping.for_profiles({"id": "customId"}))

@@ -243,3 +243,43 @@ def test_invisible_characters_of_a_header_can_be_seen(tmp_path):
     path, lines = suggest(tmp_path, "e-mail,number\u00a0x\na@example.com,1\n")
     assert '"number\\U000000A0x"' in lines
     assert len(list(read_csv(path, RowMapping.load(tmp_path / "map.toml")))) == 1
+
+
+def test_drafts_are_read_once_what_is_missing_is_filled_in(tmp_path):
+    """A header named like the object of one's own fields, and a price that only its currency stands for."""
+    suggest(tmp_path, "customId,attributes,tags\n1,x,a\n2,y,b\n")
+    assert RowMapping.load(tmp_path / "map.toml").targets["attributes"][0].field == "attributes.attributes"
+    path, lines = suggest(tmp_path, "Order,Customer,sku,name,qty\n1,7,2,a,1\n1,7,3,b,1\n", for_="transactions")
+    assert lines["name"].startswith('"products[].name"')
+    text = (tmp_path / "map.toml").read_text(encoding="utf-8")
+    missing = [line.split()[2] for line in text.splitlines() if line.startswith("# MISSING: ")]
+    assert missing == ["products[].finalUnitPrice.amount"]
+    filled = '"products[].finalUnitPrice.amount" = 2.5\n'
+    (tmp_path / "map.toml").write_text(text + filled, encoding="utf-8")
+    (row,) = read_csv(path, RowMapping.load(tmp_path / "map.toml"))
+    assert (row["revenue"]["amount"], len(row["products"])) == (5, 2)
+
+
+def test_a_name_that_no_template_can_hold_is_told(tmp_path):
+    """No line to uncomment is refused when it is."""
+    suggest(tmp_path, "Order{no},Customer\n1,7\n1,7\n", for_="transactions")
+    text = (tmp_path / "map.toml").read_text(encoding="utf-8")
+    assert "a template cannot name" in text
+    assert "template =" not in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "comment"),
+    [
+        (('"1,234"', '"5,678"'), "does it stand between thousands?"),
+        (("1.234", "5.678"), "does it stand between thousands?"),
+        (("0.234", "5.678"), "before the decimals"),
+        (('"1,23"', '"5,678"'), "before the decimals"),
+        (("1 234", "567"), "with the blank as thousands"),
+    ],
+)
+def test_marks_that_may_stand_between_thousands_are_asked_about(tmp_path, cells, comment):
+    """By the digits after them; what a point or a comma means is not sure."""
+    rows = "".join(f"c{number},{cell}\n" for number, cell in enumerate(cells))
+    _, lines = suggest(tmp_path, f"customId,amount\n{rows}")
+    assert lines["amount"].endswith(comment)

@@ -10,11 +10,10 @@ where and why.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TypeAlias, cast, get_args
@@ -130,9 +129,11 @@ def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None)
     if row is None:
         return LetterRow(b'""', holds, _NO_ROW, mapping)
     decimals: tuple[str, ...] = ()
-    if holds == "cells" and is_object(row):
-        decimals = tuple(name for name, cell in row.items() if isinstance(cell, Decimal))
-        row = {name: _plain_cell(cell) for name, cell in row.items()}
+    lines = _lines_of(row) if holds == "cells" else []
+    if lines:
+        decimals = _decimal_columns(lines)
+        plain = [{name: _plain_cell(cell) for name, cell in line.items()} for line in lines]
+        row = plain if is_list(row) else plain[0]
     try:
         found = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
     except (TypeError, ValueError, RecursionError):
@@ -152,11 +153,33 @@ def cells_of(letter: Mapping[str, Any], row: object) -> object:
         return None
     cells: object = row[CELLS_NAME]
     if is_list(cells):
-        return _named(cells, letter.get("columns"))
+        cells = _named(cells, letter.get("columns"))
     decimals: object = letter.get("decimals")
-    if not is_object(cells) or not is_list(decimals):
+    lines = _lines_of(cells) if is_list(decimals) else []
+    if not lines or not is_list(decimals):
         return cells
-    return {name: _decimal(cell) if name in decimals else cell for name, cell in cells.items()}
+    read = [_with_decimals(line, decimals) for line in lines]
+    return read if is_list(cells) else read[0]
+
+
+def _with_decimals(line: Mapping[str, Any], columns: Sequence[object]) -> dict[str, Any]:
+    return {name: _decimal(cell) if name in columns else cell for name, cell in line.items()}
+
+
+def _lines_of(cells: object) -> list[dict[str, Any]]:
+    """Return the cells of a row, or of each line of an order; nothing for what has no names of columns."""
+    lines = cells if is_list(cells) else [cells]
+    return [line for line in lines if is_object(line)] if all(map(is_object, lines)) else []
+
+
+def _decimal_columns(lines: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the columns whose cells are decimals in all lines that give one."""
+    kinds: dict[str, bool] = {}
+    for line in lines:
+        for name, cell in line.items():
+            if cell is not None:
+                kinds[name] = kinds.get(name, True) and isinstance(cell, Decimal)
+    return tuple(name for name, is_decimal in kinds.items() if is_decimal)
 
 
 def _named(cells: list[Any], columns: object) -> object:
@@ -179,7 +202,8 @@ def problem_of(letter: Mapping[str, Any]) -> str | None:
     if not problems:
         return None
     listed = "; ".join(map(str, problems)) if is_list(problems) else str(problems)
-    return f"a value stands as text, since JSON cannot carry it: {listed}; mend it first"
+    advice = "mend it first, and remove 'problems' from the letter"
+    return f"a value stands as text, since JSON cannot carry it: {listed}; {advice}"
 
 
 def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
@@ -271,17 +295,21 @@ def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
 
 
 def load_letter(line: bytes) -> Any:
-    """Parse the line of a letter. Whole numbers beyond 64 bits in its row stand as text, and are among its problems."""
-    from synerise_profiles._readers.exact_json import LargeNumberError, load_exactly  # noqa: PLC0415 - most read none
+    """Parse the line of a letter. Numbers in its row that would lose digits stand as text, among its problems."""
+    from synerise_profiles._readers.exact_json import (  # noqa: PLC0415 - most read none
+        LostDigitsError,
+        load_all_digits,
+        load_exactly,
+    )
 
     line = line.removeprefix(BOM_UTF8)  # of an editor, in which letters were mended
     try:
         return load_exactly(line)
-    except LargeNumberError:
+    except LostDigitsError:
         letter = orjson.loads(line)
     if not is_object(letter) or "row" not in letter:
         return letter
-    row = letter_row(json.loads(line)["row"])
+    row = letter_row(load_all_digits(line)["row"])
     known = letter.get("problems")
     return {**letter, "row": orjson.loads(row.json), "problems": [*(known if is_list(known) else ()), *row.problems]}
 

@@ -1,11 +1,12 @@
 """JSON that is read without losing anything: what orjson would change in silence is refused.
 
-That is a whole number beyond 64 bits, of which it makes a float, and a key that comes twice: it keeps the last one.
-Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so many digits in a row,
-by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Of a key that comes twice
-a colon is lost, so the colons of the text are counted, and those of what was found when it is written again. Where
-that is the text itself but for blanks, as it is for most programs that write JSON, nothing was lost, and nothing is
-searched.
+That is a whole number beyond 64 bits, of which it makes a float, a fraction with more digits than a float keeps, and a
+key that comes twice: it keeps the last one. A float that is written with all its digits, or with 17 of them as many
+programs do, is none. Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so
+many digits in a row, by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Of a
+key that comes twice a colon is lost, so the colons of the text are counted, and those of what was found when it is
+written again. Where that is the text itself but for blanks, as it is for most programs that write JSON, nothing was
+lost, and nothing is searched.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import HIDDEN_KEY, looks_like_a_name
 
-__all__ = ["LargeNumberError", "LossyJsonError", "RepeatedKeyError", "load_decimals", "load_exactly", "unread_json"]
+__all__ = [
+    "LargeNumberError",
+    "LossyJsonError",
+    "LostDigitsError",
+    "RepeatedKeyError",
+    "load_all_digits",
+    "load_decimals",
+    "load_exactly",
+    "unread_json",
+]
 
 _MIN_DIGITS: Final = 19
 """Whole numbers with fewer digits fit into 64 bits."""
@@ -33,9 +43,9 @@ _ALL: Final = b"0" * _MIN_DIGITS
 _MIN_LOSSY_CHARS: Final = 16
 """A float keeps fewer digits than these, and one of these characters may be the point."""
 _MARKS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789." else ord(" ") for code in range(256))
+_find_long_numbers: Final = re.compile(rb"[0-9.]{%d,}(?:[eE][-+]?[0-9]+)?" % _MIN_LOSSY_CHARS).findall
 _MARK_STRIDE: Final = 5
 _MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
-_MANY: Final = b"0" * _MIN_LOSSY_CHARS
 
 _BLANK: Final = b" "
 _BACKSLASH: Final = ord("\\")
@@ -57,15 +67,21 @@ class RepeatedKeyError(LossyJsonError):
         super().__init__(f"has {shown} twice in one object, so that one value would be lost; leave one")
 
 
-class LargeNumberError(LossyJsonError):
-    """A text of JSON holds a whole number beyond 64 bits; `field` is the way to it, where one is known."""
+class LostDigitsError(LossyJsonError):
+    """A text of JSON holds a number whose digits would be lost; `field` is the way to it, where one is known."""
+
+    number = "a number with more digits than JSON's doubles keep"
 
     def __init__(self, field: str) -> None:
         self.field = field
         where = f" in {field}" if looks_like_a_name(_PLACE.sub("", field)) else ""
-        super().__init__(
-            f"has a whole number beyond 64 bits{where}, which would lose digits; write it as text, in quotes"
-        )
+        super().__init__(f"has {self.number}{where}, which would lose digits; write it as text, in quotes")
+
+
+class LargeNumberError(LostDigitsError):
+    """That number is a whole one beyond 64 bits."""
+
+    number = "a whole number beyond 64 bits"
 
 
 def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
@@ -88,11 +104,17 @@ def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
         and (field := _large_number(text)) is not None
     ):
         raise LargeNumberError(field)
-    if keeps_decimals:
-        sample = text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS)
-        if sample.count(_MANY_SAMPLE) and text.translate(_MARKS_AS_ZEROS).count(_MANY):
+    if text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS).count(_MANY_SAMPLE) and (numbers := _find_long_numbers(text)):
+        if keeps_decimals:
             return json.loads(text, parse_float=_float_or_decimal)
+        if any(map(_loses_digits, numbers)):
+            _check_fractions(text)
     return found
+
+
+def load_all_digits(text: bytes) -> Any:
+    """Parse JSON that has lost digits by `load_exactly`: such numbers are integers and decimals."""
+    return json.loads(text, parse_float=_double_or_decimal)
 
 
 def load_decimals(text: bytes) -> Any:
@@ -151,11 +173,38 @@ def _refuse_constant(name: str) -> float:
 
 def _float_or_decimal(text: str) -> float | Decimal:
     number = float(text)
+    if repr(number) == text:  # as it is nearly always written
+        return number
     try:
         exact = Decimal(text)
     except ArithmeticError:  # an exponent beyond what a Decimal has: nothing but zero is left of it
         return number
     return number if Decimal(repr(number)) == exact else exact
+
+
+def _double_or_decimal(text: str) -> float | Decimal:
+    """Read a number as a float where it is one that is written with so many digits, and else as a decimal."""
+    found = _float_or_decimal(text)
+    if not isinstance(found, Decimal):
+        return found
+    number = float(text)
+    return number if Decimal(f"{number:.{len(found.as_tuple().digits)}g}") == found else found
+
+
+def _check_fractions(text: bytes) -> None:
+    """Raise LostDigitsError for a number with a fraction or an exponent of which a float loses digits."""
+    try:
+        to_wire(json.loads(text, parse_int=_ignore, parse_float=_double_or_decimal))
+    except InvalidRequestError as error:
+        raise LostDigitsError(error.field) from None
+
+
+def _loses_digits(number: bytes) -> bool:
+    """Whether what may be a number, or stand in a text, would lose digits; a whole one is looked at by itself."""
+    try:
+        return not number.isdigit() and isinstance(_double_or_decimal(number.decode()), Decimal)
+    except ValueError:  # it is a part of a text
+        return False
 
 
 def _large_number(text: bytes) -> str | None:

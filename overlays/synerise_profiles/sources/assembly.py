@@ -18,7 +18,7 @@ from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.wording import counted
 
 from .grouping import Grouping, Order
-from .line_plan import Cells, LinePlan
+from .line_plan import KEY_TYPES, Cells, LinePlan
 from .line_store import RowPositions, SeenKeys, StoredNumbers, key_digest, sort_lines
 from .row_builder import Row
 
@@ -111,7 +111,7 @@ class LineAssembler:
                 yield own, number, (record, prepared)
                 continue
             part = cell_of(prepared)
-            if part != above:
+            if part != above or part.__class__ is not above.__class__ or part.__class__ not in KEY_TYPES:
                 above, key = part, "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
             yield key, number, (record, prepared)
 
@@ -132,7 +132,8 @@ class LineAssembler:
                 self._suspected.add(above)
                 if prepared.__class__ is UnreadableRow:
                     for cell in _cells_of_any(prepared.row):
-                        self._suspected_parts.add(str(self._plan.clean(cell)))
+                        for read in self._plan.key_readers:
+                            self._suspected_parts.add(read(cell))
             yield line
 
     def _is_suspected(self, key: str) -> bool:

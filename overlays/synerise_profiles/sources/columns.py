@@ -81,11 +81,15 @@ class _TypeMismatchError(ValueError):
 
 @attrs.frozen
 class Column:
-    """A column of a file or table: its name, the kind of its cells, and what the table calls that."""
+    """A column of a file or table: its name, the kind of its cells, and what the table calls that.
+
+    `may_be_nan` says that cells of several kinds may be floats of a table, in which NaN is an empty cell.
+    """
 
     name: str
     kind: str = "text"
     type_text: str = "text"
+    may_be_nan: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +210,7 @@ def _bind(
         path=field.path,
         column=column.name,
         position=position,
-        empty_form=_EMPTY_FORMS.get(column.kind, "value"),
+        empty_form="any" if column.may_be_nan else _EMPTY_FORMS.get(column.kind, "value"),
         converter=converter,
         empty=_empty_of(target, defaults.empty, type_name),
         trim=is_text and (defaults.trim if target.trim is None else target.trim),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias, TypedDict, cast
 
 from .converters import convert_text
@@ -35,7 +36,13 @@ def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
     if not values or not all(isinstance(value, str | int | float) for value in values):
         raise ValueError("is a value, a list of values, a table of matches and empty, or in Python a function")
     texts = frozenset(map(convert_text, values))
-    return lambda cell: _text_of(clean(cell)) in texts
+
+    def test(cell: Any) -> bool:
+        cell = clean(cell)
+        text = _text_of(cell)
+        return text in texts or (isinstance(cell, Decimal) and text is not None and _without_zeros(text) in texts)
+
+    return test
 
 
 def _table_test(table: Mapping[str, object], clean: Callable[[Any], Any]) -> CellTest:
@@ -57,6 +64,11 @@ def _table_test(table: Mapping[str, object], clean: Callable[[Any], Any]) -> Cel
         return text is not None and match(text) is not None and wants_empty in (None, text == "")
 
     return test
+
+
+def _without_zeros(number: str) -> str:
+    """Write a decimal as a number of any other type is written: 5.00 as 5, and 6.50 as 6.5."""
+    return number.rstrip("0").rstrip(".") if "." in number else number
 
 
 def _text_of(cell: Any) -> str | None:

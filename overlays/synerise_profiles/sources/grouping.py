@@ -48,6 +48,7 @@ class Grouping:
     """How lines become orders: which lists are collected, what is done with other fields, and where totals belong.
 
     `totals_in` is the path of the object that has the products and gets their totals; None where there are none.
+    `totals_of` are names and values of fields, of which a row with totals has one; empty, all rows have them.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Grouping:
         combine: Mapping[FieldPath, Combine],
         *,
         totals_in: FieldPath | None,
+        totals_of: Sequence[tuple[str, str | None]] = (),
         max_bytes: int,
     ) -> None:
         self.lists = tuple(dict.fromkeys(lists))
         self.combine = {path: how for path, how in combine.items() if how != "agree"}
         self.totals_in = totals_in
+        self.totals_of = totals_of
         self.max_bytes = max_bytes
 
 
@@ -147,7 +150,9 @@ class Order:
 
     def _totals_problem(self) -> FieldProblem | None:
         """Put totals in that are not given; return what is wrong with them, None if nothing is."""
-        path = self._grouping.totals_in
+        path, totals_of = self._grouping.totals_in, self._grouping.totals_of
+        if totals_of and not any(value is not None and self._row.get(name) == value for name, value in totals_of):
+            return None
         holder = None if path is None else _get(self._row, path) if path else self._row
         if path is None or not is_object(holder):
             return None

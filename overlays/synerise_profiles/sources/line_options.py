@@ -13,7 +13,7 @@ from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
-from .columns import CellDefaults
+from .columns import CellDefaults, MappedTarget
 from .conditions import CellTest, Condition, condition_test
 from .derived_cells import cell_cleaner
 from .errors import MappingIssue
@@ -21,6 +21,7 @@ from .fields import ResolvedField, accepted_types_text, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
+from .order_keys import key_readers
 from .row_builder import Row
 
 __all__ = ["EqualByDigest", "LineOptions"]
@@ -28,13 +29,26 @@ __all__ = ["EqualByDigest", "LineOptions"]
 _NUMBERS: Final = frozenset({"integer", "number"})
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
 _PRODUCTS: Final = "products"
+_CANCELLATION: Final = (
+    ("action", cancelled_transaction.OPERATION.action),
+    ("type", cancelled_transaction.OPERATION.event_type),
+)
+"""Fields of an event, of which one says that it cancels a purchase."""
+
+
+def _with_lists(where: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return conditions as TOML has them: of several values, a list."""
+    return {
+        name: list(cast("Sequence[Any]", condition)) if isinstance(condition, tuple) else condition
+        for name, condition in where.items()
+    }
 
 
 @attrs.frozen(kw_only=True)
 class LineOptions:
     """What a mapping says about lines; see `RowMapping`."""
 
-    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition])
+    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition], converter=_with_lists)
     prepare: Prepare | None = None
     group_by: tuple[str, ...] = ()
     combine: Mapping[str, Combine] = attrs.field(factory=dict[str, Combine])
@@ -116,22 +130,27 @@ class LineOptions:
                     name, "", f"{option} names what is not there" + (f"; did you mean {close}?" if close else "")
                 )
 
-    def grouping(
-        self, kind: MappingKind, fields: Iterable[ResolvedField], constants: Mapping[str, Any], max_bytes: int
-    ) -> Grouping | None:
+    def grouping(self, kind: MappingKind, fields: Iterable[ResolvedField], max_bytes: int) -> Grouping | None:
         """Return how lines become orders, in rows of these fields; None if they do not."""
         if not self.group_by:
             return None
         lists = [path for field in fields if (path := entry_list_of(field)) is not None]
         holder = _TOTALS_OF_KIND[kind]
-        is_priced = (*holder, _PRODUCTS) in lists and (kind == "transactions" or _is_cancellation(constants))
+        is_priced = (*holder, _PRODUCTS) in lists
         combine: dict[FieldPath, Combine] = {tuple(path.split(".")): how for path, how in self.combine.items()}
-        return Grouping(lists, combine, totals_in=holder if is_priced else None, max_bytes=max_bytes)
+        return Grouping(
+            lists,
+            combine,
+            totals_in=holder if is_priced else None,
+            totals_of=_CANCELLATION if kind == "events" else (),
+            max_bytes=max_bytes,
+        )
 
     def plan(
         self,
         convert: Callable[[Any], Row],
         grouping: Grouping | None,
+        mapped: Mapping[str, Sequence[MappedTarget]],
         defaults: CellDefaults,
         columns: Sequence[str] | None = None,
     ) -> LinePlan:
@@ -150,7 +169,7 @@ class LineOptions:
             prepare=None if self.prepare is None else _checked(self.prepare),
             key_columns=self.group_by,
             key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
-            clean=cell_cleaner(trim=defaults.trim, null_values=defaults.null_values),
+            key_readers=key_readers(self.group_by, mapped, defaults),
             grouping=grouping,
             bad_line=self.bad_line,
         )
@@ -177,12 +196,8 @@ class EqualByDigest:
 def _name_of(value: object) -> str:
     if not callable(value):
         return repr(value)
-    return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-
-
-def _is_cancellation(constants: Mapping[str, Any]) -> bool:
-    operation = cancelled_transaction.OPERATION
-    return constants.get("action") == operation.action or constants.get("type") == operation.event_type
+    module = getattr(value, "__module__", type(value).__module__)  # a method of a built-in type has none
+    return f"{module}.{getattr(value, '__qualname__', type(value).__qualname__)}"
 
 
 def _checked(prepare: Prepare) -> Prepare:

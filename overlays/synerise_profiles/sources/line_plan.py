@@ -12,15 +12,16 @@ from synerise_profiles._batching.row_source import UnreadableRow
 
 from .conditions import CellTest
 from .grouping import BadLine, Grouping, Order
+from .order_keys import KeyReader
 from .row_builder import Row
 
-__all__ = ["Cells", "LinePlan", "Prepare", "read_lines"]
+__all__ = ["KEY_TYPES", "Cells", "LinePlan", "Prepare", "read_lines"]
 
 Cells: TypeAlias = "dict[str, Any]"
 Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
 _LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
 """What stands in the place of bytes that could not be read."""
-_KEY_TYPES: Final = frozenset({str, int})
+KEY_TYPES: Final = frozenset({str, int})
 """What any key may be; of others it depends on the field that they go to."""
 
 
@@ -29,7 +30,7 @@ class LinePlan:
     """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
 
     `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
-    where lines are grouped; `clean` is for the cells of a key.
+    where lines are grouped; `key_readers` make the texts of a key.
     """
 
     cells_of: Callable[[Any], Cells]
@@ -38,7 +39,7 @@ class LinePlan:
     prepare: Prepare | None = None
     key_columns: Sequence[str] = ()
     key_cells: Sequence[Callable[[Any], Any]] = ()
-    clean: Callable[[Any], Any] = str
+    key_readers: Sequence[KeyReader] = ()
     grouping: Grouping | None = None
     bad_line: BadLine = "refuse_order"
 
@@ -75,7 +76,7 @@ class LinePlan:
             parts = [prepared.get(name) for name in self.key_columns]
         else:
             parts = [cell_of(prepared) for cell_of in self.key_cells]
-        texts = [str(self.clean(part)) for part in parts]
+        texts = [read(part) for read, part in zip(self.key_readers, parts, strict=False)]
         return "\0".join(texts) if all(texts) else ""
 
     def has_wrong_key(self, record: Any, prepared: Any) -> bool:
@@ -83,7 +84,7 @@ class LinePlan:
         if prepared.__class__ is UnreadableRow:
             return False
         cells = self.cells_of(prepared) if self.prepare is None else prepared
-        if all(cells.get(name).__class__ in _KEY_TYPES for name in self.key_columns):
+        if all(cells.get(name).__class__ in KEY_TYPES for name in self.key_columns):
             return False
         row = self.row(record, prepared)
         refused = tuple(f"column {name!r} " for name in self.key_columns)

@@ -277,7 +277,7 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        grouping = self.lines.grouping(self.kind, fields, self._constant_values, self._batch_operation.max_bytes)
+        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:
@@ -286,7 +286,7 @@ class RowMapping(EqualByDigest):
             convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
         else:
             convert = builder.convert
-        return self.lines.plan(convert, grouping, self._defaults, columns)
+        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.

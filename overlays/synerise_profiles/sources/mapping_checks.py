@@ -133,6 +133,10 @@ def argument_issues(columns: object, group_by: object, **tables: object) -> Iter
     if not isinstance(group_by, str | Sequence | None):
         problem = f"group_by is the name of a column, or a list of names, not {type(group_by).__name__}"
         yield MappingIssue("", "", problem)
+    elif group_by is not None and not group_by:
+        yield MappingIssue(
+            "", "", "group_by is the name of a column, or a list of names; leave it out to group nothing"
+        )
     for name, table in tables.items():
         if not isinstance(table, Mapping | None):
             yield MappingIssue("", "", f"{name} is a mapping, not {type(table).__name__}")

@@ -39,8 +39,8 @@ def read_parquet(
 
     An address begins with `s3://`, `gs://`, `abfs://` or `hdfs://`, which pyarrow opens itself by the settings of its
     environment; `filesystem` is one of pyarrow or fsspec, to which all paths belong. Folders such as `day=2024-06-01`
-    are columns. Files are read in the order of their names, and of each only the columns that are mapped, a part at a
-    time. Numbers keep their digits where one file has integers and another one doubles or decimals.
+    are columns of texts. Files are read in the order of their names, and of each only the columns that are mapped, a
+    part at a time. Numbers keep their digits where one file has integers and another one doubles or decimals.
 
     The schemas of all files are read at once. Raises MappingError for columns that are not there, do not fit, or are of
     other kinds in two files; InvalidRequestError for paths that lead to no file, for files of another form, and for
@@ -83,6 +83,9 @@ class ParquetSource(ArrowSource):
         for path in files.passed_over:
             self._column_notes[f"{files.name_of(path)} is no Parquet file, and is not read"] = 1
         known = [frozenset(schema.names) for schema in content.schemas]
+        for name in files.folder_columns.intersection(self._names):
+            if hidden := sum(name in names for names in known):
+                self._column_notes[f"column {name!r} is in files too; the name of the folder is read"] = hidden
         for name in filterfalse(files.folder_columns.__contains__, self._names):
             if missing := sum(name not in names for names in known):
                 self._column_notes[f"column {name!r} is not in all files; its cells are empty there"] = missing
@@ -153,11 +156,10 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
         datasets.dataset,
         filesystem=files.system,
         format=datasets.ParquetFileFormat(default_fragment_scan_options=parquet_options()),
-        partitioning="hive",
+        partitioning=datasets.partitioning(_folder_schema(arrow, files), flavor="hive"),
         partition_base_dir=files.base or None,
     )
-    # Made without a schema, it knows the columns that are names of folders.
-    columns, problems = _schema_of_all(arrow, make(list(files.paths)).schema, schemas, files)
+    columns, problems = _schema_of_all(arrow, schemas, files)
 
     def open_(paths: Sequence[str], schema: Any) -> Any:
         return make(list(paths), schema=schema)
@@ -165,20 +167,28 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
     return _Content(columns, open_, schemas, counts, problems)
 
 
-def _schema_of_all(
-    arrow: Any, dataset_schema: Any, schemas: Sequence[Any], files: ParquetFiles
-) -> tuple[Any, dict[str, str]]:
+def _folder_schema(arrow: Any, files: ParquetFiles) -> Any:
+    """Return the columns that are names of folders: texts, since 007 is no number."""
+    return arrow.schema([(name, arrow.string()) for name in sorted(files.folder_columns)])
+
+
+def _schema_of_all(arrow: Any, schemas: Sequence[Any], files: ParquetFiles) -> tuple[Any, dict[str, str]]:
     """Return a schema with the columns of all files, and by name what is wrong with those of no one kind.
 
-    Numbers are of one kind, whatever their types: that which holds the most.
+    Numbers are of one kind, whatever their types: that which holds the most. A column that is the name of a folder
+    stands for one in the files.
     """
-    types: dict[str, Any] = {field.name: field.type for field in dataset_schema}
+    hidden = files.folder_columns
+    first = [field for field in schemas[0] if field.name not in hidden]
+    types: dict[str, Any] = {field.name: field.type for field in (*first, *_folder_schema(arrow, files))}
     problems: dict[str, str] = {}
-    owners = dict.fromkeys(types, files.paths[0])
+    owners = {name: (files.paths[0], first_type) for name, first_type in types.items()}
     for path, schema in zip(files.paths, schemas, strict=True):
         for field in schema:
+            if field.name in hidden:
+                continue
             known = types.setdefault(field.name, field.type)
-            owner = owners.setdefault(field.name, path)
+            owner, first_type = owners.setdefault(field.name, (path, field.type))
             if known != field.type and field.name not in problems:
                 kinds = {cell_kind(arrow, known), cell_kind(arrow, field.type)}
                 if len(kinds) == 1 and "other" not in kinds:
@@ -188,7 +198,7 @@ def _schema_of_all(
                     types[field.name] = arrow.unify_schemas(parts, promote_options="permissive").field(0).type
                 except (arrow.ArrowException, TypeError):
                     problems[field.name] = (
-                        f"is {known} in {files.name_of(owner)}, and {field.type} in {files.name_of(path)}; "
+                        f"is {first_type} in {files.name_of(owner)}, and {field.type} in {files.name_of(path)}; "
                         "read them by two calls, or write them with one type"
                     )
     return arrow.schema(list(types.items())), problems

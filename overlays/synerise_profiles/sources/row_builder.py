@@ -34,8 +34,8 @@ __all__ = [
 
 Cells: TypeAlias = Sequence[Any]
 Row: TypeAlias = "dict[str, Any] | UnreadableRow"
-EmptyForm: TypeAlias = Literal["text", "value", "float", "json"]
-"""How an empty cell looks: an empty text or None; None alone; None or NaN; None or an empty text of JSON."""
+EmptyForm: TypeAlias = Literal["text", "value", "float", "json", "any"]
+"""How an empty cell looks: an empty text or None; None alone; None or NaN; None or an empty text of JSON; all these."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +72,7 @@ class ColumnBinding:
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
             cell = ""
-        is_nan = self.empty_form == "float" and cell != cell  # noqa: PLR0124 - NaN
+        is_nan = self.empty_form in ("float", "any") and cell != cell  # noqa: PLR0124 - NaN
         if cell is None or cell == "" or is_nan:
             if self.empty == "null":
                 return None
@@ -283,4 +283,5 @@ _PRESENT_CONDITIONS: Final = {
     "value": "{0} is not None",
     "float": "{0} is not None and {0} == {0}",
     "json": "{0} is not None and {0} != ''",
+    "any": "{0} is not None and {0} != '' and {0} == {0}",
 }

@@ -161,14 +161,16 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
         while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:
             is_first = False
             names = tuple(str(column[0]) for column in cursor.description or ())
-            yield names, rows if not rows or not isinstance(rows[0], Mapping) else _by_position(rows, names)
+            yield names, _by_position(rows, names)
     finally:
         with suppress(Exception):  # its connection may have been closed before it
             cursor.close()
 
 
 def _check_selects(query: object) -> None:
-    """Refuse what begins as no query does, before it is executed."""
+    """Refuse what is none, or begins as no query does, before it is executed."""
+    if query is None or isinstance(query, int | float):
+        raise InvalidRequestError(f"expected a query, got {type(query).__name__}", field="query")
     found = _find_first_word(query) if isinstance(query, str) else None
     if found is not None and found[1].lower() in _OTHER_WORDS:
         raise _no_query_error(f"begins with {found[1].upper()}")
@@ -219,7 +221,14 @@ def _no_rows_error() -> InvalidRequestError:
 
 
 def _by_position(rows: list[Any], names: tuple[str, ...]) -> list[Any]:
-    """Take the cells out of rows that are mappings."""
+    """Return rows that are lists of cells; take these out of mappings. Raises InvalidRequestError for other rows."""
+    first = next(iter(rows), ())
+    if not isinstance(first, Mapping):
+        is_list_of_cells = not isinstance(first, str | bytes) and hasattr(first, "__getitem__")
+        if rows and not (is_list_of_cells and len(first) == len(names)):
+            problem = f"makes a {type(first).__name__} of a row; take its row factory away, so that rows are tuples"
+            raise InvalidRequestError(problem, field="connection")
+        return rows
     if len(set(names)) < len(names):
         raise InvalidRequestError("names a column twice, and the connection's rows are mappings", field="query")
     return [tuple(row.values()) for row in rows]
@@ -300,7 +309,8 @@ def _column_of(name: str, cells: Sequence[Any]) -> Column:
     (kind,) = kinds if len(kinds) == 1 else ("json",)
     if kind == "datetime" and any(cell is not None and cell.tzinfo is None for cell in cells):
         kind = "local_datetime"
-    return Column(name, kind, next(iter(found)).__name__ if len(found) == 1 else "cells of several types")
+    type_text = next(iter(found)).__name__ if len(found) == 1 else "cells of several types"
+    return Column(name, kind, type_text, may_be_nan=kind == "json")
 
 
 def _kind_of(cell_type: type[object]) -> str:

@@ -40,6 +40,7 @@ _OPERATIONS: Final = {
 }
 _OWN_FIELDS: Final[Mapping[str, str]] = {"profiles": "attributes", "events": "params", "transactions": "metadata"}
 """Where fields go that are the caller's own."""
+_PRODUCT_NAME: Final = "products[].name"
 _PERSON: Final = "customerid clientid userid customer client user nrklienta idklienta klient kundennummer"
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "profiles": {
@@ -205,6 +206,9 @@ def _drafts(for_: SuggestedFor, samples: Mapping[str, Sequence[str]], rows: int,
         free = [draft for draft in drafts if not draft.path and is_unique(samples[draft.column], rows)]
         for draft in free[:1]:
             draft.path, draft.reason = identifier, "looks like an identifier: each row has another one"
+    named = next((draft for draft in drafts if not draft.path and _letters(draft.column) == "name"), None)
+    if for_ == "transactions" and named is not None and _PRODUCT_NAME not in taken:
+        named.path, named.reason = _PRODUCT_NAME, f"{named.column!r} seems to be {_PRODUCT_NAME}, and no person's"
     for draft in drafts:
         if not draft.path:
             draft.path = _own_path(for_, draft.column, taken, schema)
@@ -221,7 +225,12 @@ def _field_of(for_: SuggestedFor, column: str, guess: Guess, taken: set[str], sc
         if name in words.split() or name == _letters(path):
             return path, f"{column!r} seems to be {path}"
     near = near_name(column, schema.properties)
-    if near is not None and not schema.properties[near].properties and schema.properties[near].items is None:
+    if (
+        near is not None
+        and near != _OWN_FIELDS[for_]
+        and not schema.properties[near].properties
+        and schema.properties[near].items is None
+    ):
         return near, "" if near == column else f"the name is near to {near}"
     if guess.kind in ("email", "phone"):
         path = guess.kind if for_ == "profiles" else f"client.{guess.kind}"
@@ -259,6 +268,9 @@ def _order_hints(for_: SuggestedFor, drafts: Sequence[_Draft], samples: Mapping[
     order, quantity = columns.get("orderId"), columns.get("products[].quantity")
     if for_ != "transactions" or order is None:
         return
+    if not {*"{}"}.isdisjoint(order):
+        yield f"# An order needs one salt: a template cannot name {toml_key(order)}, so rename it, without braces\n"
+        return
     salt = {"field": "eventSalt", "template": f"order-{{{order}}}"}
     yield "# One salt for an order: sent again with other lines, it replaces itself. In place of the line above:\n"
     yield f"# {toml_key(order)} = {toml_value(['orderId', salt])}\n"
@@ -281,12 +293,19 @@ def _missing_lines(for_: SuggestedFor, paths: set[str], schema: Schema) -> Itera
         if name not in computed and not any(path.split(".")[0].removesuffix("[]") == name for path in paths):
             yield f"# MISSING: {name} is required; name its column above, or a constant\n"
     items = schema.properties["products"].items if for_ == "transactions" else None
-    for name in () if items is None else items.required:
+    for name in () if items is None else _required_names(items):
         if not any(path.startswith(f"products[].{name}") for path in paths):
             yield f"# MISSING: products[].{name} is required; name its column above, or a constant\n"
     identifiers = {"customId", "clientId", "email", "uuid", "phone"}
     if for_ == "profiles" and not paths & identifiers:
         yield "# MISSING: no column seems to name a profile; map one to customId or email\n"
+
+
+def _required_names(schema: Schema) -> Iterator[str]:
+    """Yield the required fields of an object, and of those that are objects with required fields these."""
+    for name in schema.required:
+        inner = schema.properties[name].required
+        yield from (f"{name}.{other}" for other in inner) if inner else (name,)
 
 
 def _own_path(for_: SuggestedFor, column: str, taken: set[str], schema: Schema) -> str:

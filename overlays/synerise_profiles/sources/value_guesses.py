@@ -23,6 +23,8 @@ _ISO_WITH_ZONE: Final = re.compile(
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE: Final = re.compile(r"\+\d[\d ()-]{7,18}\d")
 _INTEGER: Final = re.compile(r"[+-]?(0|[1-9]\d*)")
+_WITH_BLANKS: Final = re.compile(r"[+-]?\d{1,3}([ \u00a0]\d{3})+")
+_MAY_BE_THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _MIN_IDENTIFIER_DIGITS: Final = 5
 _NUMBERS: Final[Sequence[tuple[re.Pattern[str], dict[str, str]]]] = (
     (re.compile(r"[+-]?\d+\.\d+"), {}),
@@ -70,7 +72,9 @@ def _guess_integer(values: Sequence[str]) -> Guess:
 
 
 def _guess_mixed(values: Sequence[str]) -> Guess:
-    """Say of texts that most of them are whole numbers: a word among them may be a mistake."""
+    """Say of texts that they or most of them may be whole numbers: a word among them may be a mistake."""
+    if all(_INTEGER.fullmatch(value) or _WITH_BLANKS.fullmatch(value) for value in values):
+        return Guess("text", {}, "if these are numbers: type = 'integer' with the blank as thousands")
     others = sum(_INTEGER.fullmatch(value) is None for value in values)
     if others * 2 >= len(values) > 1 or others == len(values):
         return Guess()
@@ -101,7 +105,10 @@ def _guess_number(values: Sequence[str]) -> Guess | None:
         plain = [value for value in values if not _INTEGER.fullmatch(value)]
         if plain and all(_fits_number(value, pattern, marks) for value in plain):
             mark = "a comma" if marks.get("decimal") == "," else "a point"
-            return Guess("number", {"type": "number", **marks}, f"numbers with {mark} before the decimals")
+            comment = f"numbers with {mark} before the decimals"
+            if not marks.get("thousands") and _all_match(_MAY_BE_THOUSANDS, plain):
+                comment += "; each has three digits after it: does it stand between thousands?"
+            return Guess("number", {"type": "number", **marks}, comment)
     return None
 
 

@@ -30,8 +30,12 @@ __all__ = ["COMMANDS"]
 @click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Mapping file to write (.toml).")
 @click.option("--delimiter", metavar="TEXT", help="What separates columns, or `tab` (guessed).")
 @click.option("--encoding", metavar="TEXT", help="Encoding of the file (UTF-8).")
+@click.option("--skip-lines", type=click.IntRange(min=0), metavar="NUMBER", help="Lines above the header.")
 def suggest_mapping(
-    file: str, for_: SuggestedFor, output: str | None, delimiter: str | None, encoding: str | None
+    file: str,
+    for_: SuggestedFor,
+    output: str | None,
+    **csv_flags: str | int | None,
 ) -> int:
     """Write a first mapping file for a CSV file, from its header and its first rows. Sends nothing.
 
@@ -45,7 +49,7 @@ def suggest_mapping(
     from synerise_profiles.errors import InvalidRequestError  # noqa: PLC0415 - likewise
     from synerise_profiles.sources import suggest_mapping as suggest  # noqa: PLC0415 - likewise
 
-    given = {name: value for name, value in {"delimiter": delimiter, "encoding": encoding}.items() if value is not None}
+    given = {name: value for name, value in csv_flags.items() if value is not None}
     if output is not None and Path(output).exists():
         raise CommandError(f"--output: {output} is there already; give another name, so that no work is lost")
     try:

@@ -11,7 +11,8 @@ import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles._batching.deletion_audit import audit_target
-from synerise_profiles._batching.letters import cells_of, letter_target, load_letter
+from synerise_profiles._batching.letter_lines import letter_target, load_letter
+from synerise_profiles._batching.letters import cells_of
 from synerise_profiles.bulk import read_dead_letter
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import RowMapping, field, read_arrow

@@ -32,7 +32,10 @@ from .schema import Schema
 from .unknown_names import PropertyNames
 from .value_choice import ValueChoiceRule
 
-__all__ = ["NAMES_NO_PROFILE", "FreeFormRule", "ObjectRule", "rule_of"]
+__all__ = ["NAMES_NO_PROFILE", "TRUTH_ERRORS", "FreeFormRule", "ObjectRule", "rule_of"]
+
+TRUTH_ERRORS: Final = (TypeError, ValueError, RuntimeError)
+"""What a value raises whose truth cannot be told, such as an array. No wider: a signal's handler may raise anything."""
 
 NAMES_NO_PROFILE: Final = "names no profile; give one of "
 
@@ -276,7 +279,7 @@ class ObjectRule:
 
 def _mark_unnamed(columns: Sequence[Sequence[Any]], positions: Sequence[int], suspects: set[int]) -> None:
     """Mark the objects that have no identifier; that each has one is nearly always seen by a look at a column."""
-    with suppress(Exception):  # the truth of one value cannot be told: its own rule refuses it
+    with suppress(*TRUTH_ERRORS):  # its own rule refuses the value
         if any(map(all, columns)):
             return
     suspects.update(at for at, *found in zip(positions, *columns, strict=True) if not _has_one(found))
@@ -286,7 +289,7 @@ def _has_one(identifiers: Sequence[Any]) -> bool:
     """Whether one of them is true. One whose truth cannot be told, such as an array, is refused by its own rule."""
     try:
         return any(identifiers)
-    except Exception:  # noqa: BLE001 - whatever the value of a caller does
+    except TRUTH_ERRORS:
         return True
 
 

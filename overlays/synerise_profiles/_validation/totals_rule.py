@@ -14,6 +14,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_missing
 from synerise_profiles_api.types import UNSET
 
+from .object_rules import TRUTH_ERRORS
 from .rules import FieldProblem, Note, Rule, fields_of
 from .totals import OR_LEAVE_OUT, price_products
 
@@ -75,7 +76,7 @@ def _adds_up(value: Any) -> bool:
                 net_total += (0.0 + _money(item["netUnitPrice"])[0]) * item["quantity"]
         is_value = net == revenue or bool(abs(net_total - net) < _FLOAT_ERROR)
         return is_value and bool(abs(total - revenue) < _FLOAT_ERROR)
-    except Exception:  # noqa: BLE001 - whatever the values of a caller do
+    except (ArithmeticError, AttributeError, LookupError, *TRUTH_ERRORS):
         return False
 
 

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Final, Protocol, cast
 
 import attrs
 
-from synerise_profiles._batching.letters import cells_of, load_letter, problem_of, scan_letters
+from synerise_profiles._batching.letter_lines import load_letter, scan_letters
+from synerise_profiles._batching.letters import cells_of, problem_of
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._core.logging import LOGGER

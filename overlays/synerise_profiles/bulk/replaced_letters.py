@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from synerise_profiles._batching.letters import are_letters
+from synerise_profiles._batching.letter_lines import are_letters
 
 __all__ = ["ReplacedLetters"]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Rejection
-from synerise_profiles._batching.letters import LetterHead, letter_target
+from synerise_profiles._batching.letter_lines import letter_target
+from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
 from synerise_profiles._core.connections import warm_up, warm_up_async

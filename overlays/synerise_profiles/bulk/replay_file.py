@@ -18,7 +18,8 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import count_note
-from synerise_profiles._batching.letters import LETTER_START, load_letter, scan_letters
+from synerise_profiles._batching.letter_lines import load_letter, scan_letters
+from synerise_profiles._batching.letters import LETTER_START
 from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.deletion_audit import DeletionAudit
-from synerise_profiles._batching.letters import LetterHead, letter_target
+from synerise_profiles._batching.letter_lines import letter_target
+from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import attach_report, endings

@@ -16,7 +16,8 @@ from typing import Any
 
 from synerise_profiles._batching.attribution import Refusal, Rejection, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_target
+from synerise_profiles._batching.letter_lines import letter_target
+from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line
 from synerise_profiles._core.files import AppendFile
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were

@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from synerise_profiles._batching.letters import scan_letters
+from synerise_profiles._batching.letter_lines import scan_letters
 from synerise_profiles._core.files import rename_file, replaced_file, scratch_folder, target_of
 from synerise_profiles._core.optional_deps import import_pyarrow
 

@@ -194,3 +194,28 @@ def test_a_request_without_content_has_no_piece() -> None:
         return [piece async for piece in NO_CONTENT]
 
     assert [*NO_CONTENT] == asyncio.run(pieces()) == []
+
+
+def test_an_answer_that_comes_before_a_large_body_is_sent_is_told(listener: socket.socket) -> None:
+    """The server has answered and closes lingering, and the rest of the body goes in one piece: the transport ends."""
+
+    def serve(server: socket.socket) -> None:
+        server.recv(1000)
+        server.sendall(b"too large")
+        server.shutdown(socket.SHUT_WR)
+        while server.recv(8_000_000):
+            pass
+
+    async def run() -> bytes:
+        async with opened(listener) as (stream, server):
+            sender = in_thread(serve, server)
+            with contextlib.suppress(httpcore.WriteError):
+                await stream.write(bytes(5_000_000), 30)
+            answer = await stream.read(100, 30)
+            await asyncio.to_thread(sender.join)
+            while not stream._is_closed:  # noqa: ASYNC110 - the stream tells nobody
+                await asyncio.sleep(0)
+            stream.abort()
+            return answer
+
+    assert asyncio.run(run()) == b"too large"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Context, Decimal, Inexact, Rounded, localcontext
 from typing import Any
 
@@ -11,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles import BadRequestError, InvalidRequestError, Synerise, events
+from synerise_profiles._validation.totals import price_products
+from synerise_profiles.bulk import dry_run
 from synerise_profiles.models import Money, PaymentInfo, Product, Transaction
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles_api.types import UNSET
 from tests.events.conftest import JAN
 
 CENTS = st.integers(0, 10_000_000).map(lambda cents: Decimal(cents) / 100)
@@ -323,3 +327,18 @@ def test_a_transaction_is_the_callers_own() -> None:
         "finalUnitPrice": {"amount": 3.25, "currency": "PLN"},
         "shelf": "A4",
     }
+
+
+class OfNoDimension:
+    """Like an array without dimensions: its type can be iterated over, and it cannot."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("iteration over a 0-d array")
+
+
+def test_what_cannot_be_iterated_over_is_no_sequence_of_products() -> None:
+    """It costs its row, and not the run."""
+    report = dry_run([{"client": {"customId": "c"}, "products": OfNoDimension()}], for_="transactions")
+    assert [item.stage for item in report.rejected] == ["check"]
+    with pytest.raises(InvalidRequestError, match="is no sequence of products: OfNoDimension"):
+        price_products(OfNoDimension(), revenue=UNSET, value=UNSET, discount=UNSET)

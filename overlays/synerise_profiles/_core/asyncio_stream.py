@@ -30,7 +30,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._is_paused = False
-        self._is_over = False
+        self._is_over = self._is_closed = False
         self._lost: BaseException | None = None
         self._wake: asyncio.Future[bool] | None = None
         self._can_write = True
@@ -55,7 +55,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._notify()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_over = self._can_write = True
+        self._is_over = self._is_closed = self._can_write = True
         self._lost = exc
         self._notify()
 
@@ -98,7 +98,8 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def abort(self) -> None:
         """Close the connection at once, without sending what is still in its buffer."""
-        self._transport.abort()
+        if not self._is_closed:  # a transport that has ended fails at being ended
+            self._transport.abort()
 
     def abandon(self) -> None:
         """Close the connection though its event loop has ended, which closes nothing any more."""

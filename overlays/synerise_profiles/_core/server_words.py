@@ -2,13 +2,15 @@
 
 A server quotes what it refuses, so its words may hold personal data. Shown are its reasons with every string and number
 of three characters and more that the request held replaced, and without what looks like an address or holds five digits
-in a row; what the server quotes percent-encoded is decoded for that. The name of a field is shown where it looks like
-one.
+in a row; what the server quotes percent-encoded or as HTML is decoded for that. The name of a field is shown where it
+looks like one.
 """
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -30,7 +32,8 @@ _NAME: Final = re.compile(r"(?!.*\d{5})[A-Za-z_\[][\w.\[\]-]{0,79}", re.ASCII)
 _WORD: Final = re.compile(r"\w{3,}")
 _MAX_ENCODINGS: Final = 4
 _PERSONAL: Final = re.compile(
-    r"\S*(?:@|://|www\.|\\u[0-9a-f]{4}|%[0-9a-f]{2}|\ufffd)\S*"  # an address, or a letter that is still encoded
+    r"\S*(?:@|://|www\.|\ufffd)\S*"  # an address, or a letter that is lost
+    r"|\S*(?:\\u\{?[0-9a-f]{2}|\\x[0-9a-f]{2}|\\[0-7]{3}|%u?[0-9a-f]{2}|&#|=[0-9a-f]{2}=[0-9a-f]{2})\S*"  # or encoded
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b"  # an IP address
     r"|\+?\d(?:[ ()./-]{0,2}\d){8,}"  # a telephone number in groups
     r"|\S*\d{5}\S*",
@@ -89,9 +92,8 @@ class _Redaction:
         held.update(value for _, value in parse_qsl(request.query))
         # What the path is made of is no value: it is in every request of the operation.
         held -= set(request.operation.path.split("/"))
-        plain = [_plain(text).lower() for text in held]
-        plain += [_decoded(text).lower() for text in held if "%" in text]
-        self._held = sorted({text for text in plain if len(text) >= _MIN_LENGTH}, key=len)
+        plain = {form.lower() for text in held for form in _forms(text)}
+        self._held = sorted((text for text in plain if len(text) >= _MIN_LENGTH), key=len)
         self._words = {word for text in self._held for word in _WORD.findall(text)}
 
     def clean(self, text: str) -> str:
@@ -111,17 +113,33 @@ class _Redaction:
 
 def _plain(text: str) -> str:
     """Return a text in one line, without characters that nobody sees, which could stand between those of a value."""
+    text = unicodedata.normalize("NFC", text)
     return "".join(char for char in " ".join(text.split()) if char.isprintable())
 
 
 def _decoded(text: str) -> str:
-    """Return a plain text with its percent-encoded letters decoded, also where that was done several times over."""
+    """Return a plain text with its letters decoded, percent-encoded ones and those of HTML, also several times over."""
     text = _plain(text)
     for _ in range(_MAX_ENCODINGS):
-        if "%" not in text:
+        if "%" not in text and "&" not in text:
             break
-        text = _plain(unquote(text))
+        text = _plain(unquote(html.unescape(text)))
     return text
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield what a server may make of a text: it decodes it, takes UTF-8 for another encoding, or changes letters."""
+    plain = _plain(text)
+    yield plain
+    if "%" in text or "&" in text:
+        yield _decoded(text)
+    if not plain.isascii():
+        letters = plain.encode("utf-8", "replace")
+        yield _plain(letters.decode("latin-1"))
+        yield _plain(letters.decode("cp1252", "ignore"))
+        yield plain.encode("ascii", "replace").decode()
+        yield plain.encode("ascii", "ignore").decode()
+        yield unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
 
 
 def _content(request: Request[Any]) -> Any:

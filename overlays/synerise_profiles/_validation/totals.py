@@ -5,7 +5,8 @@ A total that is not the sum of its items would be stored as it is and falsify ev
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
@@ -43,6 +44,14 @@ class PricedProducts:
     discount: Money | Unset
 
 
+def _iterator(products: Iterable[Any]) -> Iterator[Any]:
+    given_type = type(products)
+    if not issubclass(given_type, str | bytes | Mapping | Model):
+        with suppress(TypeError):  # of what cannot be iterated over, such as an array without dimensions
+            return iter(products)
+    raise InvalidRequestError(f"is no sequence of products: {given_type.__name__}", field="products")
+
+
 def price_products(
     products: Iterable[Product | Mapping[str, Any]],
     *,
@@ -60,10 +69,7 @@ def price_products(
     where each product has one. With `has_net_value`, a value that is left out is that sum too. Without `show_amounts`
     errors say what is wrong without the amounts: reasons why rows are refused reach logs and reports.
     """
-    given_type = type(products)
-    if issubclass(given_type, str | bytes | Mapping | Model) or not hasattr(given_type, "__iter__"):
-        raise InvalidRequestError(f"is no sequence of products: {given_type.__name__}", field="products")
-    items = [_read_item(item, f"products[{position}]") for position, item in enumerate(products)]
+    items = [_read_item(item, f"products[{position}]") for position, item in enumerate(_iterator(products))]
     currency = _SingleCurrency(show_codes=show_amounts)
     for item in items:
         for field, amount in item.amounts.items():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from synerise_profiles import Synerise
+from synerise_profiles.sandbox import Sandbox
 
 # No time limits: a busy machine is no defect.
 settings.register_profile("house", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
@@ -20,6 +24,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that the test starts run without coverage, which would load modules of its own (sqlite3) in them."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that a test has for itself."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Synerise]:
+    """A client of that sandbox."""
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as opened:
+        yield opened
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -262,12 +262,6 @@ class Clock:
 
     async def sleep_async(self, seconds: float) -> None:
         self.sleep(seconds)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no suc
 SIZES = [0, 1, 100, 4_000, 5_000, 9_000, 20_000, 40_000, 70_000]
 ROWS = 400
 ADVICE = "make room, and repeat the call with the same input and journal"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        yield client
 
 
 @pytest.mark.parametrize("size", SIZES)

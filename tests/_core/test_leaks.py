@@ -116,12 +116,6 @@ def kept(caplog: pytest.LogCaptureFixture) -> Kept:
     return Kept(caplog)
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
 ROWS = [
     *(person(n) for n in range(12)),
     person(12, birthDate="31.02.1990-qxz"),

@@ -36,18 +36,6 @@ MAPPING = {"id": "customId", "town": "city"}
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        yield client
-
-
-@pytest.fixture
 def letters(tmp_path: Path) -> Path:
     return tmp_path / "rejected.jsonl"
 

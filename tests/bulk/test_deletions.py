@@ -37,12 +37,6 @@ client.bulk.delete_profiles(rows, audit=sys.argv[3], journal=sys.argv[4])
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Synerise]:
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, _timing=Clock().timing) as client:
         yield client

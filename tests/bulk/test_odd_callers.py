@@ -19,12 +19,6 @@ from tests.sources.test_orders import LINES, plain_mapping, text_of
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Synerise]:
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as opened:
         yield opened

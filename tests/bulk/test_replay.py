@@ -63,12 +63,6 @@ def sandbox(server: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
-        yield client
-
-
-@pytest.fixture
 def letters(tmp_path: Path) -> Path:
     return tmp_path / "rejected.jsonl"
 

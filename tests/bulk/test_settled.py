@@ -32,12 +32,6 @@ Upsert = Callable[..., Report]
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Synerise]:
     with Synerise(api_key=sandbox.api_key, base_url=sandbox.url, max_retries=0) as client:
         yield client

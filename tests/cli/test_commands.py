@@ -38,20 +38,8 @@ ORDER = {
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def env(sandbox: Sandbox) -> dict[str, str]:
     return environment(sandbox)
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
 
 
 def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:

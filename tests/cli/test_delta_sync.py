@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,12 +20,6 @@ from tests.cli.support import call, environment
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "online-retail-2010-12.csv.gz"
 WORDS = ["delta-sync", "c.csv", "--set", "customId=id", "--set", "city=town", "--key", "customId", "--state", "c.state"]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
 
 
 Typed: TypeAlias = Callable[..., tuple[int, str]]
@@ -50,12 +44,6 @@ def typed(
         return status, " ".join((printed.out + printed.err).split())
 
     return run
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
 
 
 def write(path: Path, count: int, **towns: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,18 +17,6 @@ from tests.sources.postgres import find_server, serve
 
 MAPPING = 'for = "profiles"\n[columns]\nid = "customId"\ntown = "city"\n'
 SECRET = "geheim-9471"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
 
 
 @pytest.fixture

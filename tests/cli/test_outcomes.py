@@ -6,7 +6,6 @@ import json
 import sqlite3
 import sys
 import warnings
-from collections.abc import Iterator
 from contextlib import closing
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -33,20 +32,7 @@ ORDER = {
 }
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    monkeypatch.chdir(tmp_path)
-    with Sandbox() as running:
-        monkeypatch.setenv("SYNERISE_API_KEY", running.api_key)
-        monkeypatch.setenv("SYNERISE_BASE_URL", running.url)
-        monkeypatch.delenv("SYNERISE_ENV", raising=False)
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def told(capsys: pytest.CaptureFixture[str], status: int, *words: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,20 +19,7 @@ from synerise_profiles.sandbox import Sandbox
 EVENT = {"action": "shop.visit", "label": "Visit", "client": {"customId": "c-1"}, "time": "2026-03-01T08:00:00Z"}
 
 
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    monkeypatch.chdir(tmp_path)
-    with Sandbox() as running:
-        monkeypatch.setenv("SYNERISE_API_KEY", running.api_key)
-        monkeypatch.setenv("SYNERISE_BASE_URL", running.url)
-        monkeypatch.delenv("SYNERISE_ENV", raising=False)
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def told(capsys: pytest.CaptureFixture[str], status: int, *words: str) -> tuple[list[str], list[str]]:

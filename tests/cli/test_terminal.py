@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,18 +22,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no suc
 WITHOUT_RICH = "import sys; sys.modules['rich'] = None; from synerise_profiles.cli import main; sys.exit(main())"
 DELETE = ("delete", "leavers.csv", "--set", "customId=id")
 _SECONDS = 60.0
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Synerise]:
-    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as found:
-        yield found
 
 
 def on_terminal(

@@ -25,12 +25,6 @@ from synerise_profiles.sandbox import Sandbox
 from tests.integrations.spark_support import EVENTS, PROFILES, mapping_file
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
 def plan(sandbox: Sandbox, folder: Path, text: str, **options: str) -> WritePlan:
     given = {"mapping": mapping_file(folder, text), **options}
     columns = ["id", "city", "n", "at", BUCKET_COLUMN]

@@ -12,12 +12,6 @@ from tests.merges.support import FakeSleep, put
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def fake_sleep() -> FakeSleep:
     return FakeSleep()
 

@@ -12,12 +12,6 @@ from synerise_profiles.sandbox import Sandbox
 
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
     """A client with a token of the workspace."""
     with client_of(sandbox, sandbox.token()) as client:

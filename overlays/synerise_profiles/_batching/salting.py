@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
-from synerise_profiles._validation.basic_rules import EMPTY_TEXT
+from synerise_profiles._validation.basic_rules import EMPTY_TEXT, KEY_FIELDS
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -43,7 +43,7 @@ MakeSalt: TypeAlias = Callable[[Any], str]
 """Makes the salt of a row that has none."""
 _CUSTOM_TYPE: Final = "custom"
 _SORTED: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
-_NOT_CONTENT: Final = frozenset({"label", "type", "action", "eventSalt", "time", "recordedAt"})
+_NOT_CONTENT: Final = KEY_FIELDS | {"label", "type", "action"}
 """Fields that the salt of the content does not hold: the label is not stored, and the others are part of the key."""
 
 

@@ -32,7 +32,7 @@ from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_
 from .schema import Schema, body_schema
 from .unknown_names import ALLOW_UNKNOWN, NamesRule, PropertyNames, UnknownNames
 
-__all__ = ["EMPTY_TEXT", "basic_rule", "check_body_of", "identifier_rules"]
+__all__ = ["EMPTY_TEXT", "KEY_FIELDS", "basic_rule", "check_body_of", "identifier_rules"]
 
 _IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
 _WORDS_FOR_NOTHING: Final = frozenset(
@@ -45,7 +45,7 @@ _WORDS_FOR_NOTHING: Final = frozenset(
         "",
     )
 )
-_KEY_FIELDS: Final = frozenset(("time", "recordedAt", "eventSalt"))
+KEY_FIELDS: Final = frozenset(("time", "recordedAt", "eventSalt"))
 """What, with the profile and the action, tells one event from another."""
 _NO_NUMBERS: Final = frozenset((str, datetime.datetime))
 EMPTY_TEXT: Final = "is empty; leave it out"
@@ -60,7 +60,7 @@ def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), 
     for name, inner in fields.items():
         if inner.required_choices:
             rules[name] = basic_rule(inner, note, allow_unknown, f"{path}{name}.")
-        elif name in _KEY_FIELDS:
+        elif name in KEY_FIELDS:
             rules[name] = _KeyRule()
         elif (typed := named.get(name)) is not None:
             rules[name] = _IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)

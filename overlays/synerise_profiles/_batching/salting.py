@@ -39,8 +39,8 @@ __all__ = [
     "salt_by",
 ]
 
-MakeSalt: TypeAlias = Callable[[Any], str]
-"""Makes the salt of a row that has none."""
+MakeSalt: TypeAlias = Callable[[Any, Any], str]
+"""Makes the salt of a row that has none, from the row with plain values and from the row as it was given."""
 _CUSTOM_TYPE: Final = "custom"
 _SORTED: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
 _NOT_CONTENT: Final = KEY_FIELDS | {"label", "type", "action"}
@@ -86,9 +86,11 @@ class RowSalter:
         self._default_moment = None if default_time is None else moment_of(default_time)
         self._default_time = None if default_time is None else _field(self._time_field, default_time)
 
-    def add_salt(self, row: Any, item: bytes, content_suffix: str = "") -> SaltedRow:
+    def add_salt(self, row: Any, item: bytes, content_suffix: str = "", given: Any = None) -> SaltedRow:
         """Add a salt to a row that has none, and the fixed time; raise RefusedError for a salt that is none.
 
+        `row` has plain values; `given` is the row as it was given, if that is another one: a function of the caller
+        makes the salt of it.
         `content_suffix` keeps rows of equal content apart.
         """
         fields = row if row.__class__ is dict else fields_of(row) or {}
@@ -98,18 +100,18 @@ class RowSalter:
             moment = self._default_moment
             if self._default_time is not None:
                 item, is_untimed = append_fields(item, self._default_time), False
-        elif not time:
+        elif _is_empty(time):
             raise RefusedError(self._time_field, EMPTY_TEXT)
         else:
             moment = moment_of(time)
         salt, is_given = fields.get(self._salt_field, UNSET), True
         if salt is UNSET:
             if self._make_salt is not None:
-                salt, is_given = self._make_salt(row), not self._is_random
+                salt, is_given = self._make_salt(row, row if given is None else given), not self._is_random
             else:
                 salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
             item = append_fields(item, self._salt_name + orjson.dumps(salt))
-        elif not salt:
+        elif _is_empty(salt):
             raise RefusedError(self._salt_field, EMPTY_TEXT)
         key = self._key(fields, salt, moment) if is_given else None
         return SaltedRow(item, is_untimed, salt, moment, key)
@@ -188,15 +190,15 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
     It raises RefusedError for a row of which it makes none.
     """
     if isinstance(choice, str):
-        return lambda _: choice
+        return lambda *_: choice
     names = () if callable(choice) else tuple(choice)
 
-    def make_salt(row: Any) -> str:
+    def make_salt(row: Any, given: Any) -> str:
         if not callable(choice):
             return _salt_of_fields(row, names)
-        salt = choice(row)
+        salt = choice(given)
         written = _written(salt)
-        if isinstance(written, bool) or not isinstance(written, str | int) or written == "":
+        if type(written) not in (str, int) or written == "":
             problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
             raise RefusedError(salt_field, problem)
         if isinstance(written, str) and not _is_unicode(written):
@@ -251,6 +253,10 @@ def _written(value: object) -> Any:
         return to_wire(value)
     except InvalidRequestError:
         return value
+
+
+def _is_empty(value: object) -> bool:
+    return not (value if type(value) is str or type(value) is datetime.datetime else _written(value))
 
 
 def _is_unicode(text: str) -> bool:

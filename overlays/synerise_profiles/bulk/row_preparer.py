@@ -29,8 +29,10 @@ from synerise_profiles._batching.row_encoder import (
 )
 from synerise_profiles._batching.salting import MakeSalt, RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
+from synerise_profiles._validation.plain_rows import asked_plainly
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.json_values import raised_problem
 
 __all__ = ["ChunkerOptions", "PreparedBlock", "RepeatCounter", "RowPreparer", "SaltOption"]
 
@@ -84,8 +86,8 @@ class PreparedBlock:
 class RowPreparer:
     """Prepares the rows of one run, and counts what the report says about their salts and times.
 
-    `untimed_count` rows have no time; `has_built_rows` says that rows were built by code, with times and salts perhaps
-    made by it; `repeats` counts events that are one; `future_count` rows have a time that is still to come.
+    `encoder` writes them. `untimed_count` have no time; `has_built_rows` says that some were built by code, perhaps
+    with times and salts; `repeats` counts events that are one; `future_count` have a time to come.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class RowPreparer:
         self._identifier_keys = identifier_keys
         self._keeps_order = bool(options.order_window)
         self._keeps_duplicates = options.keep_duplicates
-        self._encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
+        self.encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
         self._asked: AskedSalts | None = None
         self._salter = None if batch_operation.salt_field is None else self._make_salter(options)
         self._timestamp_reserve = timestamp_reserve(batch_operation)
@@ -115,17 +117,19 @@ class RowPreparer:
         Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
         null either.
         """
+        encoder, build_request = self.encoder, self._operation.build_request
+        item, fields = encoder.encode(row)
         if is_suspect:
-            self._check(row)
-        encoder, build_request = self._encoder, self._operation.build_request
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe, check=None if is_suspect else self._check)
-        prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
+            self._check(fields)
+        if is_suspect or not is_safe:
+            item = encoder.reject_nulls(row, item)
+        prepared = PreparedRow(item, index, encoder.identifier_group_of(fields))
         if self._salter is not None:
-            self._add_salt(row, prepared, self._salter)
+            self._add_salt(row, fields, prepared, self._salter)
         elif self._identifier_keys is not None:
-            prepared.keys = self._identifier_keys.of_row(row)
+            prepared.keys = self._identifier_keys.of_row(fields)
         if build_request is not None:
-            prepared.request = build_request(row)
+            prepared.request = build_request(fields)
         limit = self._operation.max_bytes
         size = len(prepared.item) + prepared.time_bytes + 2
         if size > limit:
@@ -135,30 +139,31 @@ class RowPreparer:
 
     def _check(self, row: Any) -> None:
         """Raise RefusedError if the rule refuses a row."""
-        if self._rule is not None and (problem := self._rule.check(row)) is not None:
+        if self._rule is not None and (problem := asked_plainly(self._rule.check, row)) is not None:
             raise RefusedError(*problem)
 
-    def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
-        """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.
+    def prepare_block(
+        self, rows: Sequence[dict[str, Any]], given: Sequence[Any], items: Sequence[bytes], first: int
+    ) -> PreparedBlock | None:
+        """Prepare rows that were checked, written and get salts; None if one of them has to be prepared by itself.
 
-        Nothing is noted of them before `note_block`. Rows that get the time of their chunk are prepared one by one.
+        `rows` have plain values, and are those of the `given` ones. `items` are the bytes, and hold no null.
+        Nothing is noted before `note_block`. Rows that get the time of their chunk are prepared one by one.
         """
         salter, suffixes = self._salter, [""] * len(rows)
         if salter is None or not salter.have_times(rows):
             return None
-        group = self._encoder.identifier_group_of_block(rows)
+        group = self.encoder.identifier_group_of_block(rows)
         if group is None and self._operation.uniform_identifier:
-            return None
-        items = self._encoder.encode_block(rows, checks_nulls=not is_safe)
-        if items is None:
             return None
         if self._keeps_duplicates:
             suffixes = list(map(str, range(first, first + len(rows))))
         try:
             with nullcontext() if self._asked is None else self._asked.of_block():
-                salted = list(map(salter.add_salt, rows, items, suffixes))
-        except Exception:  # noqa: BLE001 - a row that is refused, or for which a function of the caller raises: it comes again
-            return None
+                salted = list(map(salter.add_salt, rows, items, suffixes, given))
+        except Exception as error:  # noqa: BLE001 - a row that is refused, or for which a function of the caller raises
+            raised_problem(error)
+            return None  # it comes again
         keys = [row.key for row in salted if row.key is not None]
         if any(row.is_untimed for row in salted) or len(keys) not in (0, len(rows)):
             return None
@@ -198,14 +203,14 @@ class RowPreparer:
             make_salt = self._asked = AskedSalts(make_salt)
         return RowSalter(operation, make_salt, options.default_time)
 
-    def _add_salt(self, row: Any, prepared: PreparedRow, salter: RowSalter) -> None:
+    def _add_salt(self, row: Any, fields: Any, prepared: PreparedRow, salter: RowSalter) -> None:
         suffix = str(prepared.index) if self._keeps_duplicates else ""
-        item, is_untimed, salt, moment, key = salter.add_salt(row, prepared.item, suffix)
+        item, is_untimed, salt, moment, key = salter.add_salt(fields, prepared.item, suffix, row)
         prepared.item = item
-        if isinstance(row, Model):
+        if issubclass(type(row), Model):
             self.has_built_rows = True
         if key is not None and self._keeps_order:
-            prepared.keys = salter.keys_of(row, key)
+            prepared.keys = salter.keys_of(fields, key)
         identity = (salt, moment) if key is None else key
         if is_untimed:
             # Its time will be that of its chunk, so only there can it be one event with another row.
@@ -228,14 +233,14 @@ class AskedSalts:
         self._of_block: list[tuple[Any, str | Exception]] | None = None
         self._known: deque[tuple[Any, str | Exception]] = deque()
 
-    def __call__(self, row: Any) -> str:
+    def __call__(self, row: Any, given: Any) -> str:
         """Return the salt of a row, or raise what the function raised."""
         known = self._known
         if self._of_block is None and not known:
-            return self._make_salt(row)
-        answer = known.popleft()[1] if known and known[0][0] is row else self._ask(row)
+            return self._make_salt(row, given)
+        answer = known.popleft()[1] if known and known[0][0] is given else self._ask(row, given)
         if self._of_block is not None:
-            self._of_block.append((row, answer))
+            self._of_block.append((given, answer))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -254,10 +259,11 @@ class AskedSalts:
         """Let go of what was remembered: the rows are in a chunk."""
         self._known.clear()
 
-    def _ask(self, row: Any) -> str | Exception:
+    def _ask(self, row: Any, given: Any) -> str | Exception:
         try:
-            return self._make_salt(row)
+            return self._make_salt(row, given)
         except Exception as error:  # noqa: BLE001 - it is raised at its row
+            raised_problem(error)
             return error
 
 

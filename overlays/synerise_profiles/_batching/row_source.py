@@ -162,6 +162,11 @@ class BlockReader:
         """Whether a row has to be written before the next one is read."""
         return self._reads_singly or (self.watches and self._rows_read < _FIRST_ROWS)
 
+    @property
+    def may_come_again(self) -> bool:
+        """Whether objects that are filled in turn are looked for, or were found."""
+        return self._reads_singly or (self.watches and self._first_index <= MAX_BLOCK_ROWS)
+
     def most(self, size: int) -> int:
         """Return how many of so many rows are read together: fewer than were read before."""
         if self.reads_one_by_one:

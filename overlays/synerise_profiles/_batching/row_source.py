@@ -20,6 +20,7 @@ import orjson
 
 from synerise_profiles._batching.letters import LetterRow, letter_row
 from synerise_profiles._batching.row_encoder import orjson_default
+from synerise_profiles._core.arguments import checks_init
 from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
@@ -40,6 +41,7 @@ __all__ = [
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
 
+@checks_init
 @attrs.frozen(eq=False)
 class UnreadableRow:
     """Stands in the input for a row that could not be read: it is rejected with its reason, and the run goes on.

@@ -20,7 +20,7 @@ import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
-from synerise_profiles_api.names import checks_names, closest_name, meant
+from synerise_profiles_api.names import checks_names, closest_name, meant, near_name
 
 __all__ = [
     "MakeError",
@@ -85,8 +85,12 @@ def _problem(name: str, known: Collection[str], elsewhere: Mapping[str, Collecti
     owners = [method for method, names in elsewhere.items() if name in names]
     if owners:
         return f"does not apply here, but to {' and '.join(owners)}; {takes}"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"is no argument of this method; did you mean {close[0]!r}?" if close else f"is no argument; {takes}"
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"is no argument of this method; did you mean {close[0]!r}?"
+    for owner, names in elsewhere.items():
+        if (near := near_name(name, names)) is not None:
+            return f"is no argument of this method; did you mean {near!r}, which belongs to {owner}?"
+    return f"is no argument; {takes}"
 
 
 def refuse_without(settings: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:

@@ -126,7 +126,7 @@ class RowSalter:
         holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
         if len(holder) < 2:
             return (key,)
-        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := holder.get(name))]
+        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := _value(holder, name))]
         event = cast("tuple[Hashable, ...]", key)[:-1]
         return [(*event, each) for each in named] or (key,)
 
@@ -154,7 +154,7 @@ class RowSalter:
         holder, named = fields_of(fields.get(self._holder_field)) or {}, None
         for name in self._identifiers:
             # One identifier names the profile; with the others beside it, it is still the same event.
-            if value := holder.get(name):
+            if value := _value(holder, name):
                 named = f"{name} {_text(value)}"
                 break
         return _text(salt), moment, self._action or action_of(fields), named
@@ -169,10 +169,10 @@ def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any
 
 def action_of(fields: Mapping[str, Any]) -> str:
     """Return what an item of a batch is stored as: by its type where that names an event, else by its action."""
-    kind = fields.get("type", _CUSTOM_TYPE) or _CUSTOM_TYPE
+    kind = _value(fields, "type") or _CUSTOM_TYPE
     if kind is not _CUSTOM_TYPE and (found := _actions_by_type().get(_text(kind))) is not None:
         return found
-    return _text(fields.get("action") or kind)
+    return _text(_value(fields, "action") or kind)
 
 
 def moment_of(time: object) -> int | str | None:
@@ -253,6 +253,12 @@ def _written(value: object) -> Any:
         return to_wire(value)
     except InvalidRequestError:
         return value
+
+
+def _value(fields: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a field as it is written; None where there is none."""
+    value = fields.get(name)
+    return value if value is None or type(value) is str else _written(value)
 
 
 def _is_empty(value: object) -> bool:

@@ -121,7 +121,7 @@ def plain_copy(value: Any) -> Any:
             return _plain_mapping(dict[Any, Any].items(value))
         if issubclass(kind, Model):
             return _plain_model(value)
-        if isinstance(value, Mapping):
+        if issubclass(kind, Mapping):
             return _plain_mapping(cast("Mapping[Any, Any]", value).items())
     except (InvalidRequestError, RecursionError):
         raise

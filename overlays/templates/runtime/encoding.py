@@ -295,7 +295,7 @@ def _wire_foreign(value: Any, kind: type[Any]) -> Any:
         return _wire_mapping(dict[Any, Any].copy(value))
     if issubclass(kind, list):
         return _wire_items(list[Any].copy(value))
-    if _is_mapping(value):
+    if issubclass(kind, Mapping) or _is_mapping(value):
         return _wire_mapping(value)
     if isinstance(value, set | frozenset):
         return _wire_set(cast("Iterable[Any]", value))

@@ -29,7 +29,8 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise, events
 from synerise_profiles.models import BatchEvent, ClientIdentifier, Money
-from synerise_profiles.sources import RowMapping, field, read_csv
+from synerise_profiles.sources import RowMapping, read_csv
+from synerise_profiles.sources import field as to_field
 from synerise_profiles_api.types import UNSET
 
 Verdict = tuple[str, Any]
@@ -193,10 +194,9 @@ class FailingZone(datetime.tzinfo):
 class FailingHash(enum.Enum):
     MALE = "MALE"
 
-    __hash__ = fail  # type: ignore[assignment]
-    __eq__ = fail
-    __bool__ = fail
-    __len__ = fail
+
+for method in ("__hash__", "__eq__", "__bool__", "__len__"):
+    setattr(FailingHash, method, fail)
 
 
 class FailingKeys(collections.UserDict[str, Any]):
@@ -516,12 +516,15 @@ def test_what_comes_from_outside_passes_through(kind: str, interruption: type[Ba
         async with AsyncSynerise(token="t", base_url="http://localhost", transport=transport) as client:
             await client.bulk.upsert_profiles(rows)
 
-    with pytest.raises(interruption):
+    def send() -> None:
         if kind == "async":
             asyncio.run(run())
-        else:
-            with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
-                client.bulk.upsert_profiles(rows)
+            return
+        with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+            client.bulk.upsert_profiles(rows)
+
+    with pytest.raises(interruption):
+        send()
 
 
 def test_the_handler_of_a_signal_that_raises_meanwhile_passes_through() -> None:
@@ -551,12 +554,8 @@ def test_the_handler_of_a_signal_that_raises_meanwhile_passes_through() -> None:
 def test_a_cell_that_raises_as_it_is_read_costs_its_line_at_most(name: str, tmp_path: Path) -> None:
     """What `prepare=` makes is the caller's."""
     (file := tmp_path / "rows.csv").write_text("Id,City,Born,N\n1,a,1990-01-01,1\n2,a,1990-01-01,2\n", "utf-8")
-    fields = {
-        "Id": "customId",
-        "City": "city",
-        "Born": field("birthDate", "date"),
-        "N": field("attributes.n", "integer"),
-    }
+    number = to_field("attributes.n", "integer")
+    fields = {"Id": "customId", "City": "city", "Born": to_field("birthDate", "date"), "N": number}
     transport = httpx.MockTransport(lambda _: httpx.Response(202))
     with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
         for column in fields:

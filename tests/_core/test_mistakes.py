@@ -410,7 +410,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(),
-        "Bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
+        "Bulk.upsert_profiles() needs 'rows'; it is called as Bulk.upsert_profiles(rows, ...)",
     ),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=0), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=1000), "concurrency: expected a whole number from 1 to 100"),
@@ -530,7 +530,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.assign_tag([]),
-        "Bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
+        "Bulk.assign_tag() needs 'tag_id'; it is called as Bulk.assign_tag(rows, tag_id, ...)",
     ),
     (
         lambda: CLIENT.bulk.assign_tag([], "7"),

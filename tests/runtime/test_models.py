@@ -317,7 +317,6 @@ def test_a_misspelt_field_says_what_is_meant():
 @pytest.mark.parametrize("name", [name for name in models.__all__ if attrs.has(getattr(models, name))])
 def test_an_attribute_that_no_model_has_cannot_be_assigned(name: str) -> None:
     """A misspelt one would be lost in silence; the slots of the class refuse it, at no cost."""
-    kind: Any = getattr(models, name)
-    model = object.__new__(kind)
+    model = object.__new__(getattr(models, name))
     with pytest.raises(AttributeError, match="frstName"):
         model.frstName = 1

@@ -92,15 +92,16 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    argument checks their names itself. A private argument is not in the signature that `help` shows.
+    argument stays as it is. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
-    takes_any = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not (takes_any or known.issuperset(kwargs)):
+        if not known.issuperset(kwargs):
             _check_names(function, kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -110,7 +111,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not (takes_any or known.issuperset(kwargs)):
+        if not known.issuperset(kwargs):
             _check_names(function, kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -146,13 +147,10 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     shown = [
         item for name, item in signature.parameters.items() if not name.startswith("_") and name not in ("self", "cls")
     ]
-    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    needed = [item.name for item in shown if item.default is item.empty and item.kind not in variable]
+    needed = [item.name for item in shown if item.default is item.empty and item.kind is not item.VAR_POSITIONAL]
     words = [f"{item.name}=" if item.kind is item.KEYWORD_ONLY else item.name for item in shown if item.name in needed]
     if not words and shown:
         words = [f"{shown[0].name}="]
-    if all(item.kind is not item.VAR_KEYWORD for item in shown):
-        _check_names(function, kwargs, signature.parameters.keys())
     usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
     try:
         given = signature.bind_partial(*args, **kwargs).arguments

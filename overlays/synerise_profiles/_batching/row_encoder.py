@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+import attrs
 import orjson
 
 from synerise_profiles._validation.basic_rules import basic_rule, identifier_rules
@@ -22,8 +23,9 @@ from synerise_profiles._validation.plain_rows import (
     exact_default,
     plain_copy,
     raise_interrupt,
+    raise_unless_of_enums,
 )
-from synerise_profiles._validation.rules import Note, Rule, fields_of
+from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
 from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -41,6 +43,8 @@ from .operations import BatchOperation
 
 __all__ = [
     "ORJSON_OPTIONS",
+    "BlockScan",
+    "BlockScanner",
     "Checks",
     "IdentifierGroup",
     "RefusedError",
@@ -139,6 +143,69 @@ class RowEncoder:
             if len(self._groups) < _MAX_CACHED_GROUPS:
                 self._groups[names] = group
         return group
+
+
+@attrs.frozen(eq=False)
+class BlockScan:
+    """What the check of a block found: its rows as plain values, places of suspects, whether the others hold no null.
+
+    `written` are the rows as JSON, one list or each by itself; None where they cannot be written together.
+    """
+
+    rows: Sequence[Any]
+    suspects: Collection[int]
+    is_safe: bool
+    written: bytes | Sequence[bytes] | None = None
+
+
+class BlockScanner:
+    """Writes and checks blocks of rows, `as_one_list` or each row by itself."""
+
+    def __init__(self, rule: Rule | None, encoder: RowEncoder, *, as_one_list: bool) -> None:
+        self._rule = rule
+        self._encoder = encoder
+        self._as_one_list = as_one_list
+
+    def scan(self, block: Sequence[Any]) -> BlockScan | None:
+        """Write rows and check them; None if each of them has to be looked at, as one cannot be written."""
+        found = self._read(block)
+        if found is None:
+            return None
+        rows, written = found
+        suspects, is_safe = set[int](), False
+        try:
+            if self._rule is not None:
+                is_safe = self._rule.check_block(rows, range(len(rows)), suspects)
+        except Exception as error:  # noqa: BLE001 - a method of an enum may raise anything
+            raise_unless_of_enums(error, rows)
+            return None
+        data = written if isinstance(written, bytes) else b"".join(written)
+        holds_null = not is_safe and self._encoder.may_hold_null(data)
+        return BlockScan(rows, suspects, is_safe, None if holds_null else written)
+
+    def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
+        """Return rows as plain values, and written; None if one cannot be written."""
+        if all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block))):
+            rows = fields_of_rows(block)
+            written = self._write(rows)
+            if written is not None:
+                return rows, written
+        plain_rows = self._encoder.plain_block(block)
+        if plain_rows is None:
+            return None
+        rows = fields_of_rows(plain_rows)
+        written = self._write(rows)
+        return None if written is None else (rows, written)
+
+    def _write(self, rows: Sequence[Any]) -> bytes | Sequence[bytes] | None:
+        """Write rows of Python's own types; None where one has other ones."""
+        try:
+            if self._as_one_list:
+                return orjson.dumps(rows, exact_default, EXACT_OPTIONS)
+            return [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
+        except TypeError as error:
+            raise_interrupt(error)
+            return None
 
 
 def contains_null(item: bytes) -> bool:

@@ -190,7 +190,7 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
     It raises RefusedError for a row of which it makes none.
     """
     if isinstance(choice, str):
-        return lambda *_: choice
+        return lambda _row, _given: choice
     names = () if callable(choice) else tuple(choice)
 
     def make_salt(row: Any, given: Any) -> str:

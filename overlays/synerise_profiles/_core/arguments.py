@@ -11,6 +11,7 @@ ConfigurationError, a call that cannot be made an InvalidRequestError.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -122,7 +123,17 @@ def configuration_error(name: str, problem: str) -> ConfigurationError:
 
 def checks_init(cls: type[C]) -> type[C]:
     """Make a class whose TypeError for an unknown argument names the one that is meant."""
-    cls.__init__ = checks_names(cls.__init__)  # type: ignore[method-assign]  # its signature stays
+    init, checked = cls.__init__, checks_names(cls.__init__)
+
+    @functools.wraps(init)
+    def check_init(self: C, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            checked(self, *args, **kwargs)
+            raise
+
+    cls.__init__ = check_init  # type: ignore[method-assign]  # its signature stays
     return cls
 
 

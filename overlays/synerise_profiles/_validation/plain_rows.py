@@ -44,7 +44,7 @@ _ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
 
 def exact_default(value: Any) -> Any:
     """Turn a value into one that orjson knows, if no code of the caller's is asked for that; else raise TypeError."""
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
         return to_wire(value)
     if issubclass(kind, Model):
@@ -111,7 +111,7 @@ def plain_copy(value: Any) -> Any:
 
     Raises InvalidRequestError for what JSON cannot carry.
     """
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
         return value
     if kind is list or kind is tuple:
@@ -150,8 +150,9 @@ def _plain_date(text: Any, kind: type[Any]) -> Any:
 
 
 def _plain_model(model: Any) -> Any:
-    found = object.__new__(type(model))
-    for field in attrs.fields(type(model)):
+    kind: type[Any] = type(model)
+    found: Any = object.__new__(kind)
+    for field in attrs.fields(kind):
         value = getattr(model, field.name)
         object.__setattr__(found, field.name, value if value is UNSET else plain_copy(value))
     return found

@@ -20,7 +20,7 @@ from synerise_profiles._batching.batch import Chunk, PreparedRow
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
-from synerise_profiles._batching.row_encoder import IdentifierGroup, RefusedError, row_rule
+from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, RefusedError, row_rule
 from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule
@@ -28,7 +28,6 @@ from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_defaul
 from synerise_profiles._validation.rules import Note
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .block_scan import BlockScan, BlockScanner
 from .open_chunk import OpenChunk
 from .row_preparer import ChunkerOptions, RowPreparer
 

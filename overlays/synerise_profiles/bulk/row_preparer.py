@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import IO, Any, Final, TypeAlias
 
 import attrs
@@ -27,12 +26,14 @@ from synerise_profiles._batching.row_encoder import (
     RowEncoder,
     timestamp_reserve,
 )
-from synerise_profiles._batching.salting import MakeSalt, RowSalter, SaltedRow, check_salt, salt_by
+from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
-from synerise_profiles._validation.plain_rows import asked_plainly
+from synerise_profiles._validation.plain_rows import plain_copy, raise_unless_of_enums
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.json_values import raised_problem
+
+from .asked_salts import AskedSalts
 
 __all__ = ["ChunkerOptions", "PreparedBlock", "RepeatCounter", "RowPreparer", "SaltOption"]
 
@@ -114,16 +115,22 @@ class RowPreparer:
     def prepare(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
         """Check a row, write it, find its identifier group and its keys, and give it its salt.
 
-        Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
-        null either.
+        Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; a safe one holds no null.
         """
         encoder, build_request = self.encoder, self._operation.build_request
         item, fields = encoder.encode(row)
-        if is_suspect:
-            self._check(fields)
-        if is_suspect or not is_safe:
+        group = encoder.identifier_group_of(fields)
+        if is_suspect and self._rule is not None:
+            try:
+                problem = self._rule.check(fields)
+            except Exception as error:  # noqa: BLE001 - a method of an enum may raise anything
+                raise_unless_of_enums(error, (fields,))
+                problem = self._rule.check(plain_copy(fields))
+            if problem is not None:
+                raise RefusedError(*problem)
+        if (is_suspect or not is_safe) and b"null" in item:
             item = encoder.reject_nulls(row, item)
-        prepared = PreparedRow(item, index, encoder.identifier_group_of(fields))
+        prepared = PreparedRow(item, index, group)
         if self._salter is not None:
             self._add_salt(row, fields, prepared, self._salter)
         elif self._identifier_keys is not None:
@@ -136,11 +143,6 @@ class RowPreparer:
             text = f"is {size:,} bytes with its brackets; one request carries {limit:,}"
             raise RefusedError("", text)
         return prepared
-
-    def _check(self, row: Any) -> None:
-        """Raise RefusedError if the rule refuses a row."""
-        if self._rule is not None and (problem := asked_plainly(self._rule.check, row)) is not None:
-            raise RefusedError(*problem)
 
     def prepare_block(
         self, rows: Sequence[dict[str, Any]], given: Sequence[Any], items: Sequence[bytes], first: int
@@ -223,48 +225,6 @@ class RowPreparer:
             self.repeats.add(key, item)
         elif not self._keeps_duplicates:
             self.repeats.add(identity, None)
-
-
-class AskedSalts:
-    """Asks a function of the caller for the salt of each row once, though rows of a block may be prepared again."""
-
-    def __init__(self, make_salt: MakeSalt) -> None:
-        self._make_salt = make_salt
-        self._of_block: list[tuple[Any, str | Exception]] | None = None
-        self._known: deque[tuple[Any, str | Exception]] = deque()
-
-    def __call__(self, row: Any, given: Any) -> str:
-        """Return the salt of a row, or raise what the function raised."""
-        known = self._known
-        if self._of_block is None and not known:
-            return self._make_salt(row, given)
-        answer = known.popleft()[1] if known and known[0][0] is given else self._ask(row, given)
-        if self._of_block is not None:
-            self._of_block.append((given, answer))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @contextmanager
-    def of_block(self) -> Generator[None]:
-        """Remember what is answered inside, for rows that are prepared once more in the same order, until `forget`."""
-        self._of_block = []
-        try:
-            yield
-        finally:
-            self._known.extendleft(reversed(self._of_block))
-            self._of_block = None
-
-    def forget(self) -> None:
-        """Let go of what was remembered: the rows are in a chunk."""
-        self._known.clear()
-
-    def _ask(self, row: Any, given: Any) -> str | Exception:
-        try:
-            return self._make_salt(row, given)
-        except Exception as error:  # noqa: BLE001 - it is raised at its row
-            raised_problem(error)
-            return error
 
 
 _PARTS: Final = 256

@@ -21,7 +21,6 @@ from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
-    checks_init,
     instance_of,
     name_collection,
     no_coroutine_function,
@@ -163,7 +162,6 @@ _COMPANIONS: Final = {
 """What has no effect without another option."""
 
 
-@checks_init
 @attrs.frozen(kw_only=True)
 class BulkSettings:
     """The choices of one run, checked when it is made: the union of what the bulk methods take."""

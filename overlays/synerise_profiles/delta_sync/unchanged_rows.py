@@ -5,7 +5,7 @@ Some rows are digested and compared at once where they are expected; only where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -106,12 +106,11 @@ class UnchangedRows:
             return place, copied_row(row), number, key, digest
         try:
             copy = plain_copy(row)
-            is_intact = self._digests.content(canonical_data(copy)) == digest
+            if self._digests.content(canonical_data(copy)) == digest:
+                return place, copy, number, key, digest
         except (TypeError, RecursionError, InvalidRequestError):
-            is_intact = False
-        if not is_intact:
-            raise changed_error(place)
-        return place, copy, number, key, digest
+            pass
+        raise changed_error(place)
 
     def _find_rows(self, block: Sequence[Any], digests: Sequence[bytes], found: list[Digested]) -> None:
         """Find rows one by one, which are not all where they are expected."""
@@ -155,7 +154,7 @@ class UnchangedRows:
         is_unread = issubclass(type(row), UnreadableRow)
         key: Any = None
         try:
-            fields = row.fields if is_unread else fields_of(row)
+            fields: Mapping[str, Any] | None = row.fields if is_unread else fields_of(row)
             key = None if fields is None else plain(fields.get(self._key))
         except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run
             raised_problem(error)

@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:
     Decimal, a scalar of numpy, and subclasses of text and numbers, of which no method of their own is asked. Raises
     InvalidValueError for one of these that JSON cannot carry, and for one that raises when it is read.
     """
-    kind = type(value)
+    kind: type[Any] = type(value)
     if issubclass(kind, str):
         return str.__str__(value)  # the text itself: str() of an enum is its name
     if kind is bool:
@@ -238,7 +238,7 @@ def is_moment(value: datetime.datetime) -> bool:
 
 def is_missing(value: object) -> bool:
     """Whether a field has no value: it is UNSET, null or an empty text."""
-    return value is UNSET or value is None or (issubclass(type(value), str) and not str.__len__(value))
+    return value is UNSET or value is None or (isinstance(value, str) and not str.__len__(value))
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

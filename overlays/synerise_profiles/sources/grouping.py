@@ -26,7 +26,7 @@ from synerise_profiles_api.types import UNSET
 
 from .fields import ResolvedField
 
-__all__ = ["TOTAL_FIELDS", "BadLine", "Combine", "FieldPath", "Grouping", "Order", "entry_list_of"]
+__all__ = ["TOTAL_FIELDS", "BadLine", "Combine", "FieldPath", "Grouping", "Order", "entry_list_of", "value_at"]
 
 Combine: TypeAlias = Literal["agree", "first", "last", "sum"]
 BadLine: TypeAlias = Literal["refuse_order", "refuse_line"]
@@ -153,7 +153,7 @@ class Order:
         path, totals_of = self._grouping.totals_in, self._grouping.totals_of
         if totals_of and not any(value is not None and self._row.get(name) == value for name, value in totals_of):
             return None
-        holder = None if path is None else _get(self._row, path) if path else self._row
+        holder = None if path is None else value_at(self._row, path) if path else self._row
         if path is None or not is_object(holder):
             return None
         priced = _priced(holder.get(_PRODUCTS) or ())
@@ -256,7 +256,8 @@ def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> FieldPath | None:
     return None
 
 
-def _get(row: Any, path: FieldPath) -> Any:
+def value_at(row: Any, path: FieldPath) -> Any:
+    """Return what stands at a path in a row; None where nothing does."""
     for name in path:
         row = row.get(name) if is_object(row) else None
     return row
@@ -264,7 +265,7 @@ def _get(row: Any, path: FieldPath) -> Any:
 
 def _take(row: dict[str, Any], path: FieldPath) -> Any:
     """Take the value at a path out of a row."""
-    holder = _get(row, path[:-1])
+    holder = value_at(row, path[:-1])
     return holder.pop(path[-1], None) if is_object(holder) else None
 
 

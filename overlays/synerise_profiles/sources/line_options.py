@@ -21,6 +21,7 @@ from .fields import ResolvedField, accepted_types_text, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
+from .order_ids import IdFields
 from .order_keys import key_readers
 from .row_builder import Row
 
@@ -153,6 +154,8 @@ class LineOptions:
         mapped: Mapping[str, Sequence[MappedTarget]],
         defaults: CellDefaults,
         columns: Sequence[str] | None = None,
+        *,
+        ids: IdFields | None = None,
     ) -> LinePlan:
         """Make the plan for records that are lists of cells in the order of `columns`, or objects without."""
 
@@ -171,6 +174,7 @@ class LineOptions:
             key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
             key_readers=key_readers(self.group_by, mapped, defaults),
             grouping=grouping,
+            id_fields=ids,
             bad_line=self.bad_line,
         )
 

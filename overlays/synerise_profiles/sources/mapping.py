@@ -44,6 +44,7 @@ from .mapping_checks import (
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
+from .order_ids import id_fields
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, FieldTarget, Target
 
@@ -127,6 +128,7 @@ class RowMapping(EqualByDigest):
         self.null_words = frozenset(self._defaults.null_values).union(*own_words)
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
         self._constants = list(self._find_constants(constants or {}))
+        self._ids = id_fields(self.lines.group_by, self._mapped, [*(constants or {})], batch_operation)
         self._check()
         self._raise_issues(self._issues)
         line_facts = () if self.is_plain else (self.lines.facts,)
@@ -257,6 +259,8 @@ class RowMapping(EqualByDigest):
         ] + [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
         self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given])
+        if self._ids is not None and self.lines.prepare is None:  # what that returns has any cells in any column
+            self._issues += self._ids.issues()
         for resolved, value in self._constants:
             problem = constant_problem(value, resolved.schema)
             if problem is not None:
@@ -286,7 +290,7 @@ class RowMapping(EqualByDigest):
             convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
         else:
             convert = builder.convert
-        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns)
+        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns, ids=self._ids)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.

@@ -31,7 +31,8 @@ class LinePlan:
     """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
 
     `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
-    where lines are grouped; `key_readers` make the texts of a key, and `id_fields` say what the API tells orders apart by.
+    where lines are grouped; `key_readers` make the texts of a key, and `id_fields` say how the
+    API tells orders apart.
     """
 
     cells_of: Callable[[Any], Cells]

@@ -45,6 +45,7 @@ from .mapping_checks import (
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
 from .order_ids import id_fields
+from .plain_values import plain_texts
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, FieldTarget, Target
 
@@ -123,7 +124,7 @@ class RowMapping(EqualByDigest):
         """What it says about lines."""
         self.is_plain = self.lines.is_plain  # every line is a row
         self._computed = self.lines.computed
-        self.targets = {name: targets_of(name, given, self._issues) for name, given in columns.items()}
+        self.targets = {name: targets_of(name, columns[name], self._issues) for name in plain_texts(columns)}
         own_words = (target.null_values or () for found in self.targets.values() for target in found)
         self.null_words = frozenset(self._defaults.null_values).union(*own_words)
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
@@ -281,7 +282,8 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes)
+        most = self._batch_operation.max_bytes
+        grouping = self.lines.grouping(self.kind, fields, most, has_patterns=self.has_patterns)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -321,13 +321,58 @@ def test_names_of_folders_are_texts(tmp_path, folders):
         assert [row["attributes"]["n"] for row in read_parquet(tmp_path, as_number)] == [7, 12]
 
 
-@pytest.mark.parametrize("cell", ["2026-01-01", 5], ids=["text", "number"])
-def test_a_column_of_the_files_that_a_folder_hides_is_noted(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("folder", "cell"),
+    [
+        ("2026-01-02", "2026-01-02"),
+        ("2026-01-02", date(2026, 1, 2)),
+        ("2026-01-02 08%3A30%3A00", datetime(2026, 1, 2, 8, 30)),  # noqa: DTZ001
+        ("007", 7),
+        ("7.50", 7.5),
+        ("True", True),
+        ("2026-01-02", None),
+    ],
+    ids=repr,
+)
+def test_a_column_of_the_files_that_a_folder_hides_is_noted(tmp_path, folder, cell):
     """Whatever its type, the name of the folder is read, and the report says so."""
-    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a"], day=[cell])
+    write(tmp_path / f"day={folder}" / "a.parquet", id=["a", "b"], day=[cell, cell])
     source = read_parquet(tmp_path, MAPPING)
-    assert list(source) == [{"customId": "a", "attributes": {"day": "2026-01-02"}}]
+    assert {row["attributes"]["day"] for row in source} == {folder.replace("%3A", ":")}
     assert source.notes == {"column 'day' is in files too; the name of the folder is read": 1}
+
+
+@pytest.mark.parametrize("cell", ["2026-01-01", 5, {"a": 1}, b"x", float("nan")], ids=repr)
+def test_a_column_of_the_files_that_a_folder_would_lose_is_refused(tmp_path, cell):
+    """Where it holds another value; a column that is not mapped is none of the rows' business."""
+    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a", "b"], day=[cell, cell])
+    with pytest.raises(MappingError, match="'day': in day=2026-01-02/a.parquet holds other values than the name"):
+        read_parquet(tmp_path, MAPPING)
+    assert len(list(read_parquet(tmp_path, RowMapping.for_profiles({"id": "customId"})))) == 2
+
+
+def test_a_file_beside_the_folders_keeps_its_column(tmp_path):
+    """It has no name of a folder, so that its value would be lost."""
+    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a"])
+    write(tmp_path / "b.parquet", id=["b"], day=["2026-01-03"])
+    with pytest.raises(MappingError, match="'day': in b.parquet holds other values"):
+        read_parquet(tmp_path, MAPPING)
+
+
+def test_one_column_of_two_folders_is_refused(tmp_path):
+    """Of a folder within another one, pyarrow reads the outer alone; names are decoded first."""
+    for number, inner in enumerate(("day=2", "%64ay=2", "x/day=1")):
+        write(tmp_path / str(number) / "day=1" / inner / "a.parquet", id=["a"])
+        with pytest.raises(InvalidRequestError, match="two folders of the column 'day', one within the other"):
+            read_parquet(tmp_path / str(number), MAPPING)
+
+
+def test_names_of_folders_are_decoded(tmp_path):
+    """As pyarrow reads them: the column and its value, and the word for null."""
+    write(tmp_path / "%64ay=1%2F2" / "a.parquet", id=["a"])
+    write(tmp_path / "day=__HIVE_DEFAULT_PARTITION__" / "b.parquet", id=["b"])
+    rows = list(read_parquet(tmp_path, MAPPING))
+    assert rows == [{"customId": "a", "attributes": {"day": "1/2"}}, {"customId": "b"}]
 
 
 def test_a_column_of_no_one_kind_is_told_by_the_types_of_its_files(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, TypedDict, cast
+from typing import Any, Final, TypeAlias, TypedDict, TypeGuard, cast
 
 from .converters import convert_text
 from .errors import BadCellError
@@ -83,7 +83,7 @@ def _table_test(table: Mapping[str, object], clean: Callable[[Any], Any]) -> Cel
     return test
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float | Decimal]:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 

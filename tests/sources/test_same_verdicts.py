@@ -218,3 +218,40 @@ def test_a_word_that_stands_twice_in_a_file_is_told(tmp_path):
     )
     with pytest.raises(ValueError, match="line 4, column 'n': values gives a word twice"):
         RowMapping.load(path)
+
+
+@pytest.mark.parametrize("number", ["0.12345678901234567890", "1e-400", "1_000.000_000_000_000_000_1"])
+def test_a_number_of_a_mapping_file_that_would_lose_digits_is_told(number, tmp_path):
+    """Its line; what a float keeps is read, however it is written."""
+    path = tmp_path / "mapping.toml"
+    text = 'for = "profiles"\n[columns]\nid = "customId"\n[constants]\n"attributes.n" = {}\n'
+    path.write_text(text.format(number))
+    with pytest.raises(ValueError, match="line 5: has a number with more digits than JSON's doubles keep"):
+        RowMapping.load(path)
+    for kept in ("0.1000000000000000055511151231257827", "1_000.50", "0e-400"):
+        path.write_text(text.format(kept))
+        RowMapping.load(path)
+
+
+def test_what_prepare_gets_of_a_table_is_what_a_field_gets():
+    """Nulls in structs are nothing, whether a function sees them or not."""
+    table = pa.table(
+        {
+            "id": ["a", "b"],
+            "l": [[{"x": None, "y": 1}], []],
+            "s": [{"x": None, "y": 1}, {"x": 2, "y": None}],
+            "m": pa.array([[("k", 1)], [("k", None)]], pa.map_(pa.string(), pa.int64())),
+        }
+    )
+    columns = {"id": "customId", "*": "attributes.*"}
+    plain = list(read_arrow(table, RowMapping.for_profiles(columns)))
+    prepared = list(read_arrow(table, RowMapping.for_profiles(columns, prepare=dict)))
+    assert prepared == plain
+    assert plain[0] == {"customId": "a", "attributes": {"l": [{"y": 1}], "s": {"y": 1}, "m": {"k": 1}}}
+
+
+def test_cells_of_prepare_have_names_that_are_texts():
+    """Anything else is the caller's mistake, told by its argument."""
+    mapping = RowMapping.for_profiles({"id": "customId"}, prepare=lambda cells: {**cells, 1: 2})
+    with pytest.raises(ValueError, match="prepare: returned cells by names of which one is no text"):
+        list(read_csv(io.StringIO("id\n1\n"), mapping))

@@ -31,6 +31,7 @@ __all__ = [
     "load_all_digits",
     "load_decimals",
     "load_exactly",
+    "loses_digits",
     "unread_json",
 ]
 
@@ -205,10 +206,18 @@ def _check_fractions(text: bytes) -> None:
         raise LostDigitsError(error.field) from None
 
 
+def loses_digits(number: str) -> bool:
+    """Whether a float is another number than the one that is written."""
+    try:
+        return isinstance(_double_or_decimal(number), Decimal)
+    except LostDigitsError:
+        return True
+
+
 def _loses_digits(number: bytes) -> bool:
     """Whether what may be a number, or stand in a text, would lose digits; a whole one is looked at by itself."""
     try:
-        return not number.isdigit() and isinstance(_double_or_decimal(number.decode()), Decimal)
+        return not number.isdigit() and loses_digits(number.decode())
     except ValueError:  # it is a part of a text
         return False
 

@@ -114,8 +114,8 @@ class SeenIds:
         value = value_at(row, fields.path)
         if value is None:
             return None
-        parts: list[object] = [value]
+        key = str(value)
         if fields.has_time or fields.has_profile:
             _, moment, _, profile = cast("tuple[object, ...]", self._salter.key_of(row))
-            parts += [moment if fields.has_time else "", profile if fields.has_profile else ""]
-        return self._numbers.add(repr(parts), number)
+            key = repr((key, moment if fields.has_time else "", profile if fields.has_profile else ""))
+        return self._numbers.add(key, number)

@@ -188,7 +188,9 @@ def test_an_exponent_beyond_decimals_is_refused(load: Any) -> None:
             load(b"[ %s]" % number)
 
 
-@pytest.mark.parametrize("text", ["0e-400", "-0.0e-99999999999999999999", "5e-324", "2.5e-300", '"blue-400"', '"1e-400"'])
+@pytest.mark.parametrize(
+    "text", ["0e-400", "-0.0e-99999999999999999999", "5e-324", "2.5e-300", '"blue-400"', '"1e-400"']
+)
 def test_zeros_and_small_floats_pass(text: str) -> None:
     """However they are written; and so does what stands in a text."""
     assert load_exactly(f"[{text} ]".encode()) == json.loads(f"[{text}]") == load_decimals(f"[{text} ]".encode())

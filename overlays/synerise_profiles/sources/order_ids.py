@@ -49,7 +49,7 @@ class IdFields:
     @property
     def is_key(self) -> bool:
         """Whether the id is made of the one column of the key, so that it is another one in each order."""
-        return len(self.key_columns) == 1 and self.id_columns == {*self.key_columns}
+        return len(self.key_columns) == 1 and self.id_columns == frozenset(self.key_columns)
 
     @property
     def advice(self) -> str:

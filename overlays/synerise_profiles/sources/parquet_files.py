@@ -51,7 +51,7 @@ class ParquetFiles:
     @property
     def folder_columns(self) -> frozenset[str]:
         """The columns that are names of folders."""
-        return frozenset().union(*map(self.folder_values, self.paths))
+        return frozenset(name for path in self.paths for name in self.folder_values(path))
 
     def folder_values(self, path: str) -> dict[str, str | None]:
         """Return the columns that are names of folders of a file, with what they hold."""

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles_api.json_values import is_list
+
 from .converters import convert_json
 from .errors import BadCellError
 
@@ -70,6 +72,6 @@ def json_positions(description: Sequence[Any]) -> list[int]:
 
 def unread_json_of(cell: object) -> UnreadJson | None:
     """Return what stands in a cell, or in its list, for JSON that was not read."""
-    if isinstance(cell, list):
+    if is_list(cell):
         return next(filter(None, map(unread_json_of, cell)), None)
     return cell if isinstance(cell, UnreadJson) else None

@@ -113,7 +113,7 @@ def plain(value: Any) -> Any:
     Decimal, a scalar of numpy, and subclasses of text and numbers, of which no method of their own is asked. Raises
     InvalidValueError for one of these that JSON cannot carry, and for one that raises when it is read.
     """
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if issubclass(kind, str):
         return str.__str__(value)  # the text itself: str() of an enum is its name
     if kind is bool:

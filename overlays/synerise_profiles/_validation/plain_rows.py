@@ -44,7 +44,7 @@ _ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
 
 def exact_default(value: Any) -> Any:
     """Turn a value into one that orjson knows, if no code of the caller's is asked for that; else raise TypeError."""
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
         return to_wire(value)
     if issubclass(kind, Model):
@@ -102,7 +102,7 @@ def _holds_enum(value: Any) -> bool:
     if type(value) is dict:
         return any(map(_holds_enum, cast("dict[str, Any]", value).values()))
     if type(value) is list or type(value) is tuple:
-        return any(map(_holds_enum, value))
+        return any(map(_holds_enum, cast("list[Any]", value)))
     return issubclass(type(value), enum.Enum)
 
 
@@ -111,7 +111,7 @@ def plain_copy(value: Any) -> Any:
 
     Raises InvalidRequestError for what JSON cannot carry.
     """
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
         return value
     if kind is list or kind is tuple:
@@ -150,7 +150,7 @@ def _plain_date(text: Any, kind: type[Any]) -> Any:
 
 
 def _plain_model(model: Any) -> Any:
-    kind: type[Any] = type(model)
+    kind: type[Any] = type(model)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     found: Any = object.__new__(kind)
     for field in attrs.fields(kind):
         value = getattr(model, field.name)

@@ -154,7 +154,7 @@ class UnchangedRows:
         is_unread = issubclass(type(row), UnreadableRow)
         key: Any = None
         try:
-            fields: Mapping[str, Any] | None = row.fields if is_unread else fields_of(row)
+            fields = _readable_fields(row)
             key = None if fields is None else plain(fields.get(self._key))
         except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run
             raised_problem(error)
@@ -220,6 +220,12 @@ class UnchangedRows:
     def end_block(self) -> None:
         """Take note that all rows that were read have been compared."""
         self._waiting.clear()
+
+
+def _readable_fields(row: Any) -> Mapping[str, Any] | None:
+    """Return the fields of a row, or those that could be read of one that is unreadable."""
+    found: Mapping[str, Any] | None = row.fields if issubclass(type(row), UnreadableRow) else fields_of(row)
+    return found
 
 
 def _is_key(key: Any) -> bool:

@@ -228,7 +228,7 @@ def _way(error: InvalidValueError) -> str:
 
 
 def _wire(value: Any) -> Any:
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if kind is str or kind is bool or value is None:
         return value
     if kind is int:
@@ -276,7 +276,7 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
 def _wire_other(value: Any) -> Any:
     if value is UNSET:
         raise InvalidValueError("is UNSET, which has no place in a list; leave the item out")
-    kind: type[Any] = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     try:
         return _wire_foreign(value, kind)
     except (InvalidValueError, RecursionError):

@@ -119,7 +119,7 @@ class UnchangedRows:
         passed = self._counts.read
         """The place of the first row that was found and is not passed over yet, which stands at `start`."""
         for place, (row, digest) in enumerate(zip(block, digests, strict=True), self._counts.read):
-            fields = (row if type(row) is dict else fields_of(row)) if digest else None
+            fields = (row if row.__class__ is dict else fields_of(row)) if digest else None
             if digest and is_digest(digest, at):
                 key = fields.get(key_field) if waiting and fields is not None else None
                 if not (_is_key(key) and key in waiting):

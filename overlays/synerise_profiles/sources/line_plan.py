@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import raised_problem
 
 from .conditions import CellTest
@@ -74,6 +75,8 @@ class LinePlan:
             return self.convert(prepared)
         try:
             return self.convert(prepared)
+        except InvalidRequestError:  # the function itself is wrong
+            raise
         except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
             return UnreadableRow("", f"has a cell that {raised_problem(error).problem}")
 

@@ -20,6 +20,7 @@ import h11
 import httpcore
 import httpx
 
+from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
@@ -203,7 +204,7 @@ class Transport:
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
         with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
-            response = self.httpx_transport.handle_request(request)
+            response = _checked_response(self.httpx_transport.handle_request(request))
             reader = BodyReader(max_bytes, deadline)
             try:
                 if not response.is_stream_consumed:
@@ -284,7 +285,7 @@ class AsyncTransport:
         raise httpx.ReadTimeout("the deadline has passed")
 
     async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        response = await self.httpx_transport.handle_async_request(request)
+        response = _checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:
@@ -304,6 +305,15 @@ class AsyncTransport:
 def origin_of(httpx_transport: object) -> httpcore.Origin | None:
     """Return the one host of a transport that leases connections; None for any other transport."""
     return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
+
+
+def _checked_response(response: object) -> httpx.Response:
+    """Return what a transport answered by; raise ConfigurationError if it is no response of httpx."""
+    if isinstance(response, httpx.Response):
+        return response
+    if inspect.iscoroutine(response):
+        response.close()
+    raise ConfigurationError(f"transport: expected that it answers by an httpx.Response, got {type(response).__name__}")
 
 
 def _user_agent() -> str:

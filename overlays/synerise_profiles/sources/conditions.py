@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias, TypedDict, cast
 
+from synerise_profiles._core.arguments import takes
+
 from .converters import convert_text
 from .errors import BadCellError
 
@@ -29,6 +31,8 @@ Condition: TypeAlias = str | int | float | bool | Sequence[str | int | float | b
 def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
     """Make the test of a condition. Values are compared as texts; raises ValueError for what is no condition."""
     if callable(condition):
+        if not takes(condition, 1):
+            raise ValueError("is a function of one argument, the cell")
         return condition
     if isinstance(condition, Mapping):
         return _table_test(cast("Mapping[str, object]", condition), clean)

@@ -638,6 +638,24 @@ def test_deadline_ends_a_request_that_is_read_slowly(backend: str, *, and_drippi
         assert "could not be sent" in str(caught.value)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("limits", [{"deadline": 0.2}, {"timeout": 0.2}], ids=["deadline", "timeout"])
+def test_a_request_that_breaks_off_in_a_proxy_leaves_nothing_open(backend: str, limits: dict[str, Any]) -> None:
+    """Trio warns of a generator that is left before its end, as the content of a request of httpx is one."""
+    large = request(operation=ONCE, repeatable=False, content=bytes(LARGE_BYTES))
+
+    async def send(url: str) -> None:
+        async with AsyncSynerise(token="t", base_url=url, proxy=url, max_retries=0, **limits) as asynchronous:
+            await asynchronous.send(large)
+
+    with reading_slowly(and_dripping=False) as url, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(APITimeoutError):
+            anyio.run(send, url, backend=backend)
+        gc.collect()
+    assert [] == [warning.message for warning in caught if issubclass(warning.category, ResourceWarning)]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("body", "header"),

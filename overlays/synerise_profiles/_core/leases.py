@@ -252,13 +252,11 @@ class CoreRequest(httpcore.Request):
         self.extensions = extensions
 
 
-class Content:
-    """The content of a request in pieces, sync and async; of none there is no piece, where httpcore has an empty one.
+class Content(httpx.ByteStream):
+    """The content of a request in pieces, sync and async; of none there is no piece, where httpx has an empty one.
 
     Its iterators are no generators: trio warns of one that is left before its end, as by a request that breaks off.
     """
-
-    __slots__ = ("_pieces",)
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces

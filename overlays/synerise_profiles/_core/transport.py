@@ -87,7 +87,10 @@ class RequestBuilder:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
                 url, headers = httpx.URL(self.base_url + path), self._headers_of(request, token, further_headers)
                 method = operation.http_method
-                return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
+                made = httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
+                if content:
+                    made.stream = Content(content)
+                return made
             target = f"{self._target_prefix}{path}".encode("ascii")
             if len(path) > _MAX_TARGET_LENGTH:
                 target = httpx.URL(self.base_url + path).raw_path

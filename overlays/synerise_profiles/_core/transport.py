@@ -20,7 +20,6 @@ import h11
 import httpcore
 import httpx
 
-from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
@@ -34,7 +33,7 @@ from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .proxy_transport import ProxyTransport, until
-from .response_reading import BodyReader, ReadResponse
+from .response_reading import BodyReader, ReadResponse, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
@@ -87,10 +86,7 @@ class RequestBuilder:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
                 url, headers = httpx.URL(self.base_url + path), self._headers_of(request, token, further_headers)
                 method = operation.http_method
-                made = httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
-                if content:
-                    made.stream = Content(content)
-                return made
+                return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
             target = f"{self._target_prefix}{path}".encode("ascii")
             if len(path) > _MAX_TARGET_LENGTH:
                 target = httpx.URL(self.base_url + path).raw_path
@@ -207,7 +203,7 @@ class Transport:
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
         with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
-            response = _checked_response(self.httpx_transport.handle_request(request))
+            response = checked_response(self.httpx_transport.handle_request(request))
             reader = BodyReader(max_bytes, deadline)
             try:
                 if not response.is_stream_consumed:
@@ -288,7 +284,9 @@ class AsyncTransport:
         raise httpx.ReadTimeout("the deadline has passed")
 
     async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        response = _checked_response(await self.httpx_transport.handle_async_request(request))
+        if request.content:
+            request.stream = Content(request.content)  # that of httpx is a generator: see there
+        response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:
@@ -308,15 +306,6 @@ class AsyncTransport:
 def origin_of(httpx_transport: object) -> httpcore.Origin | None:
     """Return the one host of a transport that leases connections; None for any other transport."""
     return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
-
-
-def _checked_response(response: object) -> httpx.Response:
-    """Return what a transport answered by; raise ConfigurationError if it is no response of httpx."""
-    if isinstance(response, httpx.Response):
-        return response
-    if inspect.iscoroutine(response):
-        response.close()
-    raise ConfigurationError(f"transport: expected that it answers by an httpx.Response, got {type(response).__name__}")
 
 
 def _user_agent() -> str:

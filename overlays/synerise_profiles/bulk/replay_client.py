@@ -13,7 +13,7 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
@@ -224,7 +224,7 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
         raise InvalidRequestError(_JOURNAL_TEXT, operation=METHOD, field="journal")
     check_arguments(METHOD, options, ReplayArguments)
     transform, mapping = options.get("transform"), options.get("mapping")
-    if transform is not None and not callable(transform):
+    if transform is not None and not takes(transform, 1):
         raise InvalidRequestError("expected a function of a letter", operation=METHOD, field="transform")
     if mapping is not None and not hasattr(mapping, "cell_reader"):
         raise InvalidRequestError("expected a RowMapping", operation=METHOD, field="mapping")

@@ -104,7 +104,7 @@ class AppendFile(WrittenFile):
         if start is not None:
             with held(self._descriptor):
                 if self.size == end:
-                    os.ftruncate(self._descriptor, start)
+                    self.cut_to(start)
                     self._end, self._mark = 0, b""
 
     def lines(self) -> Iterator[bytes]:

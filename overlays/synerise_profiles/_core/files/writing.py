@@ -157,6 +157,8 @@ class PartFile(WrittenFile):
                 refuse_live_part(target, argument, own=self.path)
                 refuse_appenders(target, argument)
                 is_ours = True
+        except FileExistsError:  # of a run that began just then
+            pass
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
-from synerise_profiles._core.files import locks
 from synerise_profiles.bulk import BulkStoppedError, Report, read_dead_letter
+from synerise_profiles.bulk.letter_file import LetterFile
 from synerise_profiles.bulk.replay_file import ReplayFile
 from synerise_profiles.queue import Undelivered
 from synerise_profiles.queue.callbacks import append_dead_letters
@@ -147,10 +147,20 @@ def test_a_file_that_is_made_while_it_is_put_in_place_is_kept(
     assert cities(letters) == {"nobody": 1, "late": 1}
 
 
+def replace_it(path: Path) -> None:
+    path.with_name("other").touch()
+    path.with_name("other").replace(path)
+
+
+def move_and_link_it(path: Path) -> None:
+    path.replace(path.with_name("moved"))
+    path.symlink_to(path.with_name("nowhere"))
+
+
 TAKEN: dict[str, Callable[[Path], object]] = {
-    "removed": lambda path: path.unlink(),
-    "replaced": lambda path: (path.with_name("other").touch(), path.with_name("other").replace(path)),
-    "moved and linked": lambda path: (path.replace(path.with_name("x")), path.symlink_to(path.with_name("y"))),
+    "removed": Path.unlink,
+    "replaced": replace_it,
+    "moved and linked": move_and_link_it,
     "notes behind": lambda path: path.write_bytes(path.read_bytes() + b"notes\n"),
 }
 
@@ -204,16 +214,14 @@ def test_a_report_is_read_after_the_next_run_has_replaced_its_file(
     client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
 ) -> None:
     """Also where that came between the end of the run and anything else."""
-    from synerise_profiles.bulk import letter_file
-
-    real = letter_file.LetterFile.close
+    real = LetterFile.close
 
     def close(self: Any, *, is_kept: bool) -> None:
         real(self, is_kept=is_kept)
-        monkeypatch.setattr(letter_file.LetterFile, "close", real)
+        monkeypatch.setattr(LetterFile, "close", real)
         client.bulk.upsert_profiles([{"city": "next"}], dead_letter=letters)
 
-    monkeypatch.setattr(letter_file.LetterFile, "close", close)
+    monkeypatch.setattr(LetterFile, "close", close)
     report = client.bulk.upsert_profiles([BAD] * MANY, dead_letter=letters, dead_letter_mode=mode)
     assert cities(letters) == {"next": 1}
     assert whole(report)
@@ -305,9 +313,9 @@ def test_a_report_says_where_there_are_no_locks(
     def fail(*_: Any) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(locks.fcntl, "fcntl", fail)
+    monkeypatch.setattr("fcntl.fcntl", fail)
     for mode in ("replace", "append"):
-        report = client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)  # type: ignore[arg-type]
+        report = client.bulk.upsert_profiles([BAD], dead_letter=letters, dead_letter_mode=mode)
         note = "letters.jsonl cannot be locked, as the system has no locks there: only one run may write it at a time"
         assert report.notes == {note: 1}
     assert cities(letters) == {"nobody": 2}

@@ -103,7 +103,7 @@ def pair_at(n: int, first: str, second: str, path: Path) -> bool:
     Each line of both is there once, or its run was refused; only what was whole as one began that replaces is not.
     """
     before, replaced, pause = path.read_bytes() if path.exists() else b"", bytearray(), Pause(n)
-    jobs = {**JOBS, "replace": partial(replace, replaced=replaced)}
+    jobs: dict[str, Callable[[Path], None]] = {**JOBS, "replace": partial(replace, replaced=replaced)}
     with ThreadPoolExecutor(2) as threads:
         one = threads.submit(pause.run, jobs[first], path)
         assert pause.has_come.wait(30)

@@ -539,13 +539,13 @@ def test_what_a_journal_lacks_is_told_at_the_end(
     monkeypatch.setattr("synerise_profiles.bulk.journal._FLUSH_SECONDS", 1e9)  # all of it is in that file
 
     def rows() -> Iterator[Any]:
-        for number in range(5000):
-            if number == int(4999 * place):
+        for index in range(5000):
+            if index == int(4999 * place):
                 log = night.with_name(f"{night.name}-wal")
                 log.write_bytes(b"" if how == "emptied" else b"x" * log.stat().st_size)
-            yield {"customId": f"c{number}"}
+            yield {"customId": f"c{index}"}
 
-    with pytest.raises(JournalError, match="the journal lacks what was written to it.*nothing is resumed") as caught:
+    with pytest.raises(JournalError, match=r"the journal lacks what was written to it.*nothing is resumed") as caught:
         client.bulk.upsert_profiles(rows(), journal=night, concurrency=1)
     report = report_of(caught.value)
     assert report is not None

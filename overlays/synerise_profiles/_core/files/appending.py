@@ -83,7 +83,7 @@ class AppendFile(WrittenFile):
         """
         with contextlib.nullcontext() if self._is_locked else held(self._descriptor):
             size = self._check()
-            is_cut = size > 0 and read_at(self._descriptor, 1, size - 1) != b"\n"
+            is_cut = size not in (0, self._end) and read_at(self._descriptor, 1, size - 1) != b"\n"
             end = super().write(b"\n" * is_cut + content)
             mark = bytes(content[-_MARK_BYTES:])
             self._end, self._mark = end, mark

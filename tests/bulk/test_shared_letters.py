@@ -135,15 +135,15 @@ def test_a_file_that_is_made_while_it_is_put_in_place_is_kept(
         command = [sys.executable, "-c", code + "print(1, flush=True); spill(Path(sys.argv[1]))", str(letters)]
         waiting.append(subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]))
         assert waiting[0].stdout is not None
-        with waiting[0].stdout as output:
-            output.read(1)
+        assert waiting[0].stdout.readline() == b"1\n"
         with pytest.raises(subprocess.TimeoutExpired):
             waiting[0].wait(0.3)
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", put)
     client.bulk.upsert_profiles([BAD], dead_letter=letters)
-    assert waiting[0].wait(30) == 0
+    assert waiting[0].communicate(timeout=30) == (b"", None)
+    assert waiting[0].returncode == 0
     assert cities(letters) == {"nobody": 1, "late": 1}
 
 

@@ -19,10 +19,10 @@ from synerise_profiles._core.files import (
     CHANGED_TEXT,
     AppendFile,
     FileId,
+    KeptFile,
     PartFile,
     WrittenFile,
     file_id,
-    kept_file,
     lines_between,
 )
 
@@ -230,7 +230,7 @@ class LetterFile:
         """Write the lines to a file beside the one that has lost its name, or what was written to it."""
         if not self._places and not self.waiting_lines:
             return
-        copy = kept_file(target)
+        copy = KeptFile(target)
         try:
             with contextlib.suppress(OSError):  # what somebody else has taken away
                 _write_lines(copy, self._written())

@@ -24,7 +24,7 @@ from .lines import last_line, lines_between
 from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-from .writing import CHANGED_TEXT, PartFile, WrittenFile, kept_file, replaced_file, settled_size
+from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file, settled_size
 
 __all__ = [
     "CHANGED_TEXT",
@@ -33,6 +33,7 @@ __all__ = [
     "DatabaseFileError",
     "FaultKind",
     "FileId",
+    "KeptFile",
     "MayHold",
     "PartFile",
     "SharedRecord",
@@ -41,7 +42,6 @@ __all__ = [
     "database_error",
     "file_id",
     "foreign_database",
-    "kept_file",
     "last_line",
     "lines_between",
     "memory_database",

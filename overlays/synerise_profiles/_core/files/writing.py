@@ -24,9 +24,9 @@ from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
     "CHANGED_TEXT",
+    "KeptFile",
     "PartFile",
     "WrittenFile",
-    "kept_file",
     "only_writer",
     "replaced_file",
     "settled_size",
@@ -273,12 +273,12 @@ def replaced_file(
             part.close()  # where an interruption cut into the other one
 
 
-def kept_file(target: Path) -> WrittenFile:
-    """Make a file beside a target, for what has lost its place; no later run removes it. Raises OSError."""
-    path = kept_path(part_path(target))
-    file = WrittenFile(path)
-    file._open(path, os.O_APPEND)  # noqa: SLF001 - it is made here
-    return file
+class KeptFile(WrittenFile):
+    """A new file beside a target, for what has lost its place; no later run removes it. Raises OSError."""
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(kept_path(part_path(target)))
+        self._open(self.target, os.O_APPEND)
 
 
 @contextmanager

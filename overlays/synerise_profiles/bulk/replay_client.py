@@ -186,8 +186,11 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
         target = _letter_target(settings, file)
         pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
-        is_own = target is not None and str(target) == file.path
+        is_own = target is not None and (str(target) == file.path or file_id(target) == file.id)
         letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
+        if letters is not None and target is not None and is_own and file_id(target) != file.id:
+            letters.close(is_kept=False)
+            raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
         store = RejectionStore[Rejection](letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.dead_letter = target

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, TypedDict, TypeGuard, cast
 
+from synerise_profiles._core.arguments import takes
+
 from .converters import convert_text
 from .errors import BadCellError
 
@@ -39,6 +41,8 @@ def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
     text alone, and where it writes a number, numbers of that value.
     """
     if callable(condition):
+        if not takes(condition, 1):
+            raise ValueError("is a function of one argument, the cell")
         return condition
     if isinstance(condition, Mapping):
         return _table_test(cast("Mapping[str, object]", condition), clean)

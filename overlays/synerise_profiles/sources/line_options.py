@@ -9,6 +9,7 @@ from typing import Any, Final, cast, get_args
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.arguments import takes
 from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -106,7 +107,7 @@ class LineOptions:
                 self._test(column, CellDefaults())
             except ValueError as error:
                 yield MappingIssue(column, "", f"where= {error}")
-        if not callable(cast("object", self.prepare or len)):
+        if not takes(self.prepare or len, 1):
             yield MappingIssue("", "", "prepare= is a function of the cells of a line")
         if self.group_by and kind not in _TOTALS_OF_KIND:
             yield MappingIssue("", "", f"group_by is for {' and '.join(_TOTALS_OF_KIND)}")

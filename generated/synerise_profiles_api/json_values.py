@@ -32,6 +32,7 @@ __all__ = [
     "looks_like_a_name",
     "objects_in",
     "plain",
+    "raised_problem",
     "refusals_in",
     "shown_key",
     "surrogate_path",
@@ -82,37 +83,69 @@ class InvalidValueError(Exception):
         super().__init__(problem)
 
 
+def raised_problem(error: Exception) -> InvalidValueError:
+    """Make the error of a value that raised one of its own when it was read; the value is not told.
+
+    What is not the value's is raised again: what the handler of a signal raised meanwhile, and a lack of memory.
+    """
+    if isinstance(error, MemoryError) or _is_of_a_signal(error):
+        raise error
+    return InvalidValueError(f"raised {type(error).__name__} when it was read; give a value of a type of Python's own")
+
+
+def _is_of_a_signal(error: Exception) -> bool:
+    """Whether an error was raised by the handler of a signal, which runs in the midst of whatever is done."""
+    import signal  # noqa: PLC0415 - is needed for an error alone
+
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code not in codes:
+        step = step.tb_next
+    return step is not None
+
+
 def plain(value: Any) -> Any:
     """Return the text, number or truth value as which a value is written; the value itself where there is none.
 
     This is the one list of what is written as JSON beside JSON's own types, models, mappings, sequences and sets: the
     value of an enum member, a UUID or a UserString as text, a date or a datetime with a zone in ISO 8601, an exact
-    Decimal, a scalar of numpy, and subclasses of text and numbers. Raises InvalidValueError for one of these that JSON
-    cannot carry.
+    Decimal, a scalar of numpy, and subclasses of text and numbers, of which no method of their own is asked. Raises
+    InvalidValueError for one of these that JSON cannot carry, and for one that raises when it is read.
     """
-    if isinstance(value, str):
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
+    if issubclass(kind, str):
         return str.__str__(value)  # the text itself: str() of an enum is its name
-    if isinstance(value, bool):
+    if kind is bool:
         return value
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, enum.Enum):
+    if issubclass(kind, float):
+        return float.__float__(value)
+    if issubclass(kind, int):
+        return int.__int__(value)
+    try:
+        return _plain_other(value, kind)
+    except (InvalidValueError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, and costs its row alone
+        raise raised_problem(error) from None
+
+
+def _plain_other(value: Any, kind: type[Any]) -> Any:
+    if issubclass(kind, enum.Enum):
         return value.value
-    if isinstance(value, uuid.UUID | collections.UserString):
+    if issubclass(kind, uuid.UUID | collections.UserString):
         return str(value)
-    if isinstance(value, datetime.datetime):
+    if issubclass(kind, datetime.datetime):
         if not is_moment(value):
             raise InvalidValueError(NO_MOMENT)
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
         return value.isoformat()
-    if isinstance(value, datetime.date):
+    if issubclass(kind, datetime.date):
         return value.isoformat()
-    if isinstance(value, decimal.Decimal):
+    if issubclass(kind, decimal.Decimal):
         return _plain_decimal(value)
-    return _plain_scalar(value) if type(value).__module__ == "numpy" else value
+    return _plain_scalar(value) if kind.__module__ == "numpy" else value
 
 
 def as_written(value: Any) -> Any:
@@ -120,7 +153,7 @@ def as_written(value: Any) -> Any:
 
     Dates and decimals stay, which rules know; so does what JSON cannot carry: that is refused where it is written.
     """
-    if isinstance(value, datetime.date | decimal.Decimal):
+    if issubclass(type(value), datetime.date | decimal.Decimal):
         return value
     try:
         written = plain(value)
@@ -202,7 +235,7 @@ def is_moment(value: datetime.datetime) -> bool:
 
 def is_missing(value: object) -> bool:
     """Whether a field has no value: it is UNSET, null or an empty text."""
-    return value is UNSET or value is None or (isinstance(value, str) and not value)
+    return value is UNSET or value is None or (isinstance(value, str) and not str.__len__(value))
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -26,8 +26,8 @@ def path_text(operation: Operation, name: str, value: object, *, choices: tuple[
     A slash is encoded, but for what cannot be undone: many servers refuse it, and one that decodes it first may take
     the rest for another segment.
     """
-    text = value if isinstance(value, str) else as_written(value)
-    if not isinstance(text, str):
+    text = as_written(value)
+    if type(text) is not str:
         raise InvalidRequestError(f"expected text, got {type(value).__name__}", operation=operation.name, field=name)
     problem = ""
     if choices and text not in choices:
@@ -59,7 +59,7 @@ def path_integer(operation: Operation, name: str, value: object) -> str:
     """Write one integer of a path."""
     kind, value = type(value).__name__, as_written(value)
     problem = ""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int:
         problem = f"expected an integer, got {kind}; convert it with int() where it is read"
     elif not MIN_INTEGER <= value <= MAX_INTEGER:
         problem = TOO_LARGE
@@ -75,7 +75,7 @@ def path_list(
 
     `target` is the id of the profile that those of the list are merged into: it is none of them.
     """
-    if isinstance(values, str) or not _is_iterable(values):
+    if issubclass(type(values), str) or not _is_iterable(values):
         kind = type(values).__name__
         raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
     parts: list[str] = []
@@ -83,10 +83,10 @@ def path_list(
     for index, given in enumerate(values):
         at = f"{name}[{index}]"
         value = as_written(given)
-        if isinstance(value, str) and "," in value:
+        if type(value) is str and "," in value:
             problem = "holds a comma, which separates ids in this path; merge by another kind of id"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
-        if value == target:
+        if type(value) is type(target) and type(value) in (str, int) and value == target:
             problem = "is the target too: a profile cannot be merged into itself; leave it out of the sources"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
         parts.append(path_integer(operation, at, given) if integers else path_text(operation, at, given))
@@ -99,4 +99,4 @@ def path_list(
 
 
 def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
-    return isinstance(value, Iterable)
+    return issubclass(type(value), Iterable)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -10,13 +12,14 @@ import enum
 import fractions
 import math
 import os
+import signal
 import subprocess
 import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import attrs
@@ -24,8 +27,10 @@ import httpx
 import orjson
 import pytest
 
-from synerise_profiles import InvalidRequestError, Synerise, events
+from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise, events
 from synerise_profiles.models import BatchEvent, ClientIdentifier, Money
+from synerise_profiles.sources import RowMapping, read_csv
+from synerise_profiles.sources import field as to_field
 from synerise_profiles_api.types import UNSET
 
 Verdict = tuple[str, Any]
@@ -153,7 +158,58 @@ def deep(depth: int) -> Any:
     return {"a": deep(depth - 1)} if depth else 1
 
 
-ODD: dict[str, Any] = {
+def fail(*_: object, **__: object) -> Any:
+    raise RuntimeError("the value of a person")
+
+
+METHODS = ["__bool__", "__hash__", "__len__", "__eq__", "__iter__", "__str__", "__repr__", "keys", "items", "get"]
+METHODS += ["__contains__", "__getitem__", "__format__", "isoformat", "utcoffset", "__lt__", "__class__", "__index__"]
+BASES: dict[str, Callable[[Any], Any]] = {
+    "str": lambda kind: kind("x"),
+    "int": lambda kind: kind(3),
+    "float": lambda kind: kind(2.5),
+    "dict": lambda kind: kind(id="x"),
+    "list": lambda kind: kind([1]),
+    "datetime": lambda kind: kind(2026, 1, 1, tzinfo=datetime.UTC),
+}
+
+
+def failing() -> dict[str, Any]:
+    """A value of a subclass of each of Python's own types, for each method of which one raises."""
+    types_by_name: dict[str, type] = {"datetime": datetime.datetime, **{name: eval(name) for name in list(BASES)[:5]}}
+    found: dict[str, Any] = {}
+    for name, make in BASES.items():
+        for method in METHODS:
+            own: Any = property(fail) if method == "__class__" else fail
+            with contextlib.suppress(RuntimeError):  # it cannot even be made
+                found[f"{name} with its own {method}"] = make(type("Own", (types_by_name[name],), {method: own}))
+    return found
+
+
+class FailingZone(datetime.tzinfo):
+    def utcoffset(self, dt: datetime.datetime | None) -> datetime.timedelta:
+        return fail()
+
+
+class FailingHash(enum.Enum):
+    MALE = "MALE"
+
+
+for method in ("__hash__", "__eq__", "__bool__", "__len__"):
+    setattr(FailingHash, method, fail)
+
+
+class FailingKeys(collections.UserDict[str, Any]):
+    keys = items = __iter__ = __getitem__ = fail  # type: ignore[assignment]
+
+
+FAILING: dict[str, Any] = {
+    **failing(),
+    "zone that raises": datetime.datetime(2026, 1, 1, tzinfo=FailingZone()),
+    "enum with methods of its own": FailingHash.MALE,
+    "mapping that raises": FailingKeys(a=1),
+}
+ODD: dict[str, Any] = FAILING | {
     "empty text": "",
     "Polish": "Łódź",
     "emoji": "\U0001f600",
@@ -414,6 +470,102 @@ def test_one_verdict_for_money(roads: Roads, amount: Any, currency: Any) -> None
     wrong = {**row, "revenue": {"amount": 7, "currency": "PLN"}}
     (refused,) = roads._client.bulk.create_transactions([wrong], checks="strict").rejected
     assert (refused.field, refused.reason) == ("revenue", "is not the sum of finalUnitPrice times quantity; mend it")
+
+
+@pytest.mark.parametrize("name", list(FAILING))
+@pytest.mark.parametrize("checks", ["basic", "strict", "off"])
+@pytest.mark.parametrize("spot", ["row", "key", "customId", "email", "sex", "tags", "agreements", "attributes"])
+def test_what_raises_as_it_is_read_costs_its_row_at_most(name: str, spot: str, checks: Any, tmp_path: Path) -> None:
+    """It is written as what it is, or refused with its field and what it raised, never with its words."""
+    good = [{"customId": f"c{n}", "sex": "MALE"} for n in range(20)]
+    row: Any = {"customId": "odd", spot: FAILING[name]}
+    if spot == "row":
+        row = FAILING[name]
+    elif spot == "key":
+        try:
+            row = {"customId": "odd", FAILING[name]: 1}
+        except (RuntimeError, TypeError):
+            return
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+        for rows in ([*good[:9], row, *good[9:]], [good[0], row], iter([*good[:17], row])):
+            path = tmp_path / "rejected.jsonl"
+            report = client.bulk.upsert_profiles(rows, checks=checks, dead_letter=path, dead_letter_mode="replace")
+            assert report.accepted + report.rejected_count() == report.read
+            assert report.rejected_count() <= 1
+            assert not any("person" in f"{found.reason}{found.field}" for found in report.rejected)
+        rows = [*good, row]
+        synced = client.delta_sync.profiles(rows, key="customId", state=tmp_path / "state", checks=checks)
+        assert synced.sent.accepted >= 20
+        assert client.bulk.delete_profiles([row, {"customId": "c"}]).accepted >= 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError, asyncio.CancelledError])
+def test_what_comes_from_outside_passes_through(kind: str, interruption: type[BaseException]) -> None:
+    """Ctrl-C in the midst of a method of a value is no fault of its row, and ends the run; so does a lack of memory."""
+
+    class Slow(collections.UserString):
+        def __str__(self) -> str:
+            raise interruption
+
+    rows = [{"customId": "c", "attributes": {"v": Slow("x")}}] * 10
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+
+    async def run() -> None:
+        async with AsyncSynerise(token="t", base_url="http://localhost", transport=transport) as client:
+            await client.bulk.upsert_profiles(rows)
+
+    def send() -> None:
+        if kind == "async":
+            asyncio.run(run())
+            return
+        with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+            client.bulk.upsert_profiles(rows)
+
+    with pytest.raises(interruption):
+        send()
+
+
+def test_the_handler_of_a_signal_that_raises_meanwhile_passes_through() -> None:
+    """Its error is none of the value that was being read."""
+
+    def handle(_number: int, _frame: object) -> None:
+        raise TimeoutError("the night is over")
+
+    class Slow(collections.UserString):
+        def __str__(self) -> str:
+            signal.raise_signal(signal.SIGALRM)
+            return "x"
+
+    before = signal.signal(signal.SIGALRM, handle)
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    try:
+        with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+            with pytest.raises(TimeoutError, match="night is over"):
+                client.bulk.upsert_profiles([{"customId": "c", "attributes": {"v": Slow("x")}}] * 10)
+            with pytest.raises(TimeoutError, match="night is over"):
+                client.profiles.upsert({"customId": "c", "attributes": {"v": Slow("x")}})
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", list(FAILING))
+def test_a_cell_that_raises_as_it_is_read_costs_its_line_at_most(name: str, tmp_path: Path) -> None:
+    """What `prepare=` makes is the caller's."""
+    (file := tmp_path / "rows.csv").write_text("Id,City,Born,N\n1,a,1990-01-01,1\n2,a,1990-01-01,2\n", "utf-8")
+    number = to_field("attributes.n", "integer")
+    fields = {"Id": "customId", "City": "city", "Born": to_field("birthDate", "date"), "N": number}
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+        for column in fields:
+            mapping = RowMapping.for_profiles(
+                fields,
+                prepare=lambda cells, column=column: {**cells, column: FAILING[name]} if cells["Id"] == "2" else cells,
+            )
+            report = client.bulk.upsert_profiles(read_csv(file, mapping))
+            assert (report.read, report.accepted >= 1) == (2, True)
+            assert not any("person" in found.reason for found in report.rejected)
 
 
 PRICE = {"amount": 1, "currency": "PLN"}

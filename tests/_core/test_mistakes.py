@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
-from synerise_profiles.bulk import dry_run, read_dead_letter
+from synerise_profiles.bulk import UnreadableRow, dry_run, read_dead_letter
 from synerise_profiles.exports import Backoff
 from synerise_profiles.permissions import required_permissions
-from synerise_profiles.sandbox import Sandbox, SandboxOptions
+from synerise_profiles.sandbox import MovableClock, Sandbox, SandboxOptions
 from synerise_profiles.sources import (
     MappingError,
     RowMapping,
@@ -84,6 +84,13 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(token="t", baseurl="u"), f"Synerise() {GOT} 'baseurl'; did you mean 'base_url'?"),
     (lambda: CLIENT.with_options(timeot=3), f"Synerise.with_options() {GOT} 'timeot'; did you mean 'timeout'?"),
     (lambda: Backoff(frist=3), f"Backoff() {GOT} 'frist'; did you mean 'first'?"),
+    (lambda: RetryPolicy(max_retry=3), f"RetryPolicy() {GOT} 'max_retry'; did you mean 'max_retries'?"),
+    (lambda: UnreadableRow("a", "b", refrence=1), f"UnreadableRow() {GOT} 'refrence'; did you mean 'reference'?"),
+    (lambda: MovableClock(sorce=1), f"MovableClock() {GOT} 'sorce'; did you mean 'source'?"),
+    (
+        lambda: CLIENT.exports.run(ORDER, fieldz=["id"]),
+        "exports.run: fieldz: is no argument of this method; did you mean 'fields', which belongs to its body, ExportRequest or a mapping?",
+    ),
     (lambda: SandboxOptions(dely=3), f"SandboxOptions() {GOT} 'dely'; did you mean 'delay'?"),
     (
         lambda: CLIENT.send("profiles.get"),

@@ -368,7 +368,7 @@ def test_salts_of_sets_are_the_same_in_every_process() -> None:
         "from synerise_profiles._batching.salting import RowSalter\n"
         "row = {'action': 'a', 'client': {'customId': 'c'}, 'params': {'tags': {f't{n}' for n in range(50)}}}\n"
         "from synerise_profiles._batching.row_encoder import RowEncoder\n"
-        "item = RowEncoder(operations.events(), frozenset()).encode(row, checks_nulls=True)\n"
+        "item = RowEncoder(operations.events(), frozenset()).encode(row)[0]\n"
         "print(RowSalter(operations.events()).add_salt(row, item).item.decode())\n"
     )
     found = {

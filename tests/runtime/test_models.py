@@ -312,3 +312,11 @@ def test_a_misspelt_field_says_what_is_meant():
         _ = Profile().clientId
     with pytest.raises(TypeError, match="there is additional_properties, code, field, message, rejected_value"):
         FieldError(x=1)
+
+
+@pytest.mark.parametrize("name", [name for name in models.__all__ if attrs.has(getattr(models, name))])
+def test_an_attribute_that_no_model_has_cannot_be_assigned(name: str) -> None:
+    """A misspelt one would be lost in silence; the slots of the class refuse it, at no cost."""
+    model = object.__new__(getattr(models, name))
+    with pytest.raises(AttributeError, match="frstName"):
+        model.frstName = 1

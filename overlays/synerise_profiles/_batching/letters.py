@@ -18,11 +18,12 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
 from synerise_profiles._validation.unknown_names import CELLS_NAME
-from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
 from .readable_row import readable
-from .row_encoder import ORJSON_OPTIONS, contains_null, orjson_default
+from .row_encoder import contains_null, orjson_default
 
 __all__ = [
     "LETTER_START",
@@ -110,19 +111,29 @@ def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None)
     if row is None:
         return LetterRow(b'""', holds, _NO_ROW, mapping)
     decimals: tuple[str, ...] = ()
-    lines = _lines_of(row) if holds == "cells" else []
-    if lines:
-        decimals = _decimal_columns(lines)
-        plain = [{name: _plain_cell(cell) for name, cell in line.items()} for line in lines]
-        row = plain if is_list(row) else plain[0]
+    if holds == "cells":
+        try:
+            row, decimals = _plain_cells(row)
+        except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way, as it is looked into
+            raised_problem(error)
     try:
         found = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError) as error:
+        raise_interrupt(error)
         found = b"null"  # the slow way finds out why
     problems: list[str] = []
     if contains_null(found):
         found = orjson.dumps(readable(row, "", problems, ()))
     return LetterRow(found, holds, tuple(problems), mapping, decimals)
+
+
+def _plain_cells(row: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the cells of a row, or of the lines of an order, as JSON has them, and the columns of decimals."""
+    lines = _lines_of(row)
+    if not lines:
+        return row, ()
+    plain = [{name: _plain_cell(cell) for name, cell in line.items()} for line in lines]
+    return plain if is_list(row) else plain[0], _decimal_columns(lines)
 
 
 def cells_of(letter: Mapping[str, Any], row: object) -> object:

@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from synerise_profiles._validation.rules import fields_of
-from synerise_profiles_api.json_values import as_written
+from synerise_profiles_api.json_values import InvalidValueError, plain
 
 from .batch import PreparedRow
 
@@ -319,12 +319,18 @@ class IdentifierKeys:
 def _key_of(value: Any) -> Hashable | None:
     if isinstance(value, str):
         return str.strip(value) or None
-    if isinstance(value, int) or value is None:
-        return value
-    written = as_written(value)  # a UUID object names the same profile as its text
+    if isinstance(value, int):
+        return int.__int__(value)
+    if value is None:
+        return None
+    try:
+        written = plain(value)  # a UUID object names the same profile as its text
+    except InvalidValueError:
+        return None
     return None if written is value else _key_of(written)
 
 
+_KEY_TYPES: Final = frozenset((int, str, type(None)))
 _SPACES: Final = " \t\n\r\v\f\x1c\x1d\x1e\x1f"
 
 
@@ -333,10 +339,12 @@ def _keys_of_column(column: Sequence[Any]) -> Sequence[Hashable] | None:
     try:
         text = "".join(column)
     except TypeError:  # they are numbers, or some are missing
+        if not _KEY_TYPES.issuperset(map(type, column)):
+            return None
         given = [value for value in column if value]
         if set(map(type, given)) <= {int}:
             return given
         return _keys_of_column(given) if len(given) < len(column) else None
-    if text.isascii() and all(column) and not any(map(text.__contains__, _SPACES)):
+    if text.isascii() and set(map(type, column)) == {str} and all(column) and not any(map(text.__contains__, _SPACES)):
         return column
     return [key for value in column if (key := str.strip(value))]

@@ -51,14 +51,14 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _readable_text(value, path, problems)
+        return _readable_text(str.__str__(value), path, problems)
     if isinstance(value, int):
-        value = int(value)  # of a subclass, such as IntEnum
+        value = int.__int__(value)  # of a subclass, such as IntEnum
         is_carried = _MIN_INTEGER <= value <= _MAX_INTEGER
         return value if is_carried else _as_text(_digits(value), path, problems, "a whole number beyond 64 bits")
     if isinstance(value, float):
         is_carried = math.isfinite(value)
-        return float(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
+        return float.__float__(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
     try:
         found: Any = orjson.loads(orjson.dumps(orjson_default(value)))
     except (TypeError, ValueError):
@@ -76,7 +76,7 @@ def _ordered(values: list[Any], path: str, problems: list[str]) -> list[Any]:
 
 def _text(value: Any) -> str:
     try:
-        return str(value)
+        return str.__str__(str(value))  # of a class of its own too
     except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
         return type(value).__name__
 
@@ -112,7 +112,7 @@ def _readable_text(text: str, path: str, problems: list[str]) -> str:
 def _digits(value: int) -> str:
     """Return a whole number as text, in base 16 where Python refuses so many digits."""
     try:
-        return str(value)
+        return str.__str__(str(value))  # of a class of its own too
     except ValueError:
         return hex(value)
 

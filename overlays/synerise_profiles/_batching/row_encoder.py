@@ -7,24 +7,44 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+import attrs
 import orjson
 
 from synerise_profiles._validation.basic_rules import basic_rule, identifier_rules
 from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.rules import Note, Rule, fields_of
+from synerise_profiles._validation.plain_rows import (
+    EXACT_OPTIONS,
+    ORJSON_OPTIONS,
+    ForeignValueError,
+    exact_default,
+    plain_copy,
+    raise_interrupt,
+    raise_unless_of_enums,
+)
+from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
 from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_UNICODE, conversion_hint, is_list, is_object, shown_key, surrogate_path
+from synerise_profiles_api.json_values import (
+    NO_UNICODE,
+    conversion_hint,
+    is_list,
+    is_object,
+    raised_problem,
+    shown_key,
+    surrogate_path,
+)
 
 from .operations import BatchOperation
 
 __all__ = [
     "ORJSON_OPTIONS",
+    "BlockScan",
+    "BlockScanner",
     "Checks",
     "IdentifierGroup",
     "RefusedError",
@@ -39,8 +59,6 @@ __all__ = [
 Checks: TypeAlias = Literal["strict", "basic", "off"]
 IdentifierGroup: TypeAlias = frozenset[str] | None
 """The identifiers by which a row names its profile, where all rows of a request must use the same; else None."""
-# Datetimes go to `orjson_default`, which refuses those without a zone; so do dataclasses, which are refused there.
-ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _MAX_CACHED_GROUPS: Final = 1000
 _TIMESTAMP_BYTES: Final = len("2026-01-01T00:00:00.000Z")
 """The length of every time that is set here, so that its bytes can be counted before it is known."""
@@ -67,28 +85,39 @@ class RowEncoder:
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
 
-    def encode(self, row: Any, *, checks_nulls: bool = True, check: Callable[[Any], object] | None = None) -> bytes:
-        """Write a row, or raise RefusedError. Without `checks_nulls` nulls and NaN are not looked for.
+    def encode(self, row: Any) -> tuple[bytes, Any]:
+        """Write a row; return its bytes, and the row as plain values. Raises RefusedError.
 
-        `check` is called first with a row that is not written as it is, such as one with a field that is UNSET.
+        All that is asked of a row later is asked of these: `reject_nulls` alone takes the row as it was given.
         """
         try:
-            item = orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
-        except TypeError:
-            if check is not None:
-                check(row)
-            item = _encode_fallback(row)
-        if checks_nulls and self._allow_null is not None and contains_null(item):
-            return _reject_nulls(row, self._allow_null)
-        return item
-
-    def encode_block(self, rows: Sequence[Any], *, checks_nulls: bool = True) -> list[bytes] | None:
-        """Write rows; None if one of them has to be looked at by itself."""
+            return orjson.dumps(row, exact_default, EXACT_OPTIONS), row
+        except TypeError as error:
+            raise_interrupt(error)
         try:
-            items = [orjson.dumps(row, orjson_default, ORJSON_OPTIONS) for row in rows]
-        except TypeError:
+            fields = plain_copy(row)
+            return orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields
+        except (TypeError, RecursionError, InvalidRequestError) as error:
+            raise_interrupt(error)
+        item = _dump(_as_wire(row))  # says of which field
+        return item, orjson.loads(item)
+
+    def reject_nulls(self, row: Any, item: bytes) -> bytes:
+        """Refuse nulls that are not allowed by name, and NaN; return the bytes of a row."""
+        if self._allow_null is None or not contains_null(item):
+            return item
+        return _reject_nulls(row, self._allow_null)
+
+    def may_hold_null(self, data: bytes) -> bool:
+        """Whether JSON may hold a null that is not allowed."""
+        return self._allow_null is not None and contains_null(data)
+
+    def plain_block(self, rows: Sequence[Any]) -> Sequence[Any] | None:
+        """Return rows as plain values; None if one of them cannot be written."""
+        try:
+            return list(map(plain_copy, rows))
+        except (RecursionError, InvalidRequestError):
             return None
-        return None if checks_nulls and self._allow_null is not None and any(map(contains_null, items)) else items
 
     def identifier_group_of_block(self, rows: Sequence[dict[str, Any]]) -> IdentifierGroup:
         """Return by which identifiers all rows name their profiles; None if that differs, or does not matter."""
@@ -116,6 +145,69 @@ class RowEncoder:
         return group
 
 
+@attrs.frozen(eq=False)
+class BlockScan:
+    """What the check of a block found: its rows as plain values, places of suspects, whether the others hold no null.
+
+    `written` are the rows as JSON, one list or each by itself; None where they cannot be written together.
+    """
+
+    rows: Sequence[Any]
+    suspects: Collection[int]
+    is_safe: bool
+    written: bytes | Sequence[bytes] | None = None
+
+
+class BlockScanner:
+    """Writes and checks blocks of rows, `as_one_list` or each row by itself."""
+
+    def __init__(self, rule: Rule | None, encoder: RowEncoder, *, as_one_list: bool) -> None:
+        self._rule = rule
+        self._encoder = encoder
+        self._as_one_list = as_one_list
+
+    def scan(self, block: Sequence[Any]) -> BlockScan | None:
+        """Write rows and check them; None if each of them has to be looked at, as one cannot be written."""
+        found = self._read(block)
+        if found is None:
+            return None
+        rows, written = found
+        suspects, is_safe = set[int](), False
+        try:
+            if self._rule is not None:
+                is_safe = self._rule.check_block(rows, range(len(rows)), suspects)
+        except Exception as error:  # noqa: BLE001 - a method of an enum may raise anything
+            raise_unless_of_enums(error, rows)
+            return None
+        data = written if isinstance(written, bytes) else b"".join(written)
+        holds_null = not is_safe and self._encoder.may_hold_null(data)
+        return BlockScan(rows, suspects, is_safe, None if holds_null else written)
+
+    def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
+        """Return rows as plain values, and written; None if one cannot be written."""
+        if all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block))):
+            rows = fields_of_rows(block)
+            written = self._write(rows)
+            if written is not None:
+                return rows, written
+        plain_rows = self._encoder.plain_block(block)
+        if plain_rows is None:
+            return None
+        rows = fields_of_rows(plain_rows)
+        written = self._write(rows)
+        return None if written is None else (rows, written)
+
+    def _write(self, rows: Sequence[Any]) -> bytes | Sequence[bytes] | None:
+        """Write rows of Python's own types; None where one has other ones."""
+        try:
+            if self._as_one_list:
+                return orjson.dumps(rows, exact_default, EXACT_OPTIONS)
+            return [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
+        except TypeError as error:
+            raise_interrupt(error)
+            return None
+
+
 def contains_null(item: bytes) -> bool:
     """Whether JSON may hold a null; a NaN is written as null too, so one search finds both."""
     return b"null" in item
@@ -135,21 +227,24 @@ def append_fields(item: bytes, fields: bytes) -> bytes:
 
 def orjson_default(value: Any) -> Any:
     """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
-    if isinstance(value, Model):
-        return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
-    # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
-    if isinstance(value, Mapping):
-        return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
+    try:
+        if isinstance(value, Model):
+            return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+        # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
+        if isinstance(value, Mapping):
+            return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+        raised_problem(error)
+        raise ForeignValueError from None
     return to_wire(value)
 
 
-def _encode_fallback(row: Any) -> bytes:
-    """Write a row that orjson refused by a slower way, or raise RefusedError with the name of the field."""
-    return _dump(_as_wire(row))
-
-
 def _as_wire(row: Any) -> Any:
-    if fields_of(row) is None and (isinstance(row, bool) or not isinstance(row, int)):
+    try:
+        is_row = type(row) is int or fields_of(row) is not None
+    except Exception as error:  # noqa: BLE001 - what an object says of its class is code of the caller's
+        raise RefusedError("", raised_problem(error).problem) from None
+    if not is_row and (isinstance(row, bool) or not isinstance(row, int)):
         kind = f"{type(row).__name__}{conversion_hint(row)}"
         raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {kind}")
     try:

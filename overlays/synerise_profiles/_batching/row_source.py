@@ -19,7 +19,9 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.letters import LetterRow, letter_row
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.row_encoder import orjson_default
+from synerise_profiles._core.arguments import checks_init
+from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import conversion_hint
@@ -39,6 +41,7 @@ __all__ = [
 _READERS = "read_csv or read_jsonl of synerise_profiles.sources"
 
 
+@checks_init
 @attrs.frozen(eq=False)
 class UnreadableRow:
     """Stands in the input for a row that could not be read: it is rejected with its reason, and the run goes on.
@@ -65,7 +68,7 @@ class UnreadableRow:
 
 def letter_of(row: Any) -> LetterRow:
     """Write a row of an input for its dead letter; of one that could not be read what could be."""
-    if not isinstance(row, UnreadableRow):
+    if not issubclass(type(row), UnreadableRow):
         return letter_row(row)
     content = letter_row(row.row, "cells", row.mapping)
     is_part, digest, columns = row.part_of_order, row.order_digest, tuple(row.columns)
@@ -161,6 +164,11 @@ class BlockReader:
         """Whether a row has to be written before the next one is read."""
         return self._reads_singly or (self.watches and self._rows_read < _FIRST_ROWS)
 
+    @property
+    def may_come_again(self) -> bool:
+        """Whether objects that are filled in turn are looked for, or were found."""
+        return self._reads_singly or (self.watches and self._first_index <= MAX_BLOCK_ROWS)
+
     def most(self, size: int) -> int:
         """Return how many of so many rows are read together: fewer than were read before."""
         if self.reads_one_by_one:
@@ -216,7 +224,7 @@ class BlockReader:
             self._seen.clear()
         elif block:
             row = block[-1]
-            self._last = None if isinstance(row, _UNCHANGEABLE_TYPES) else (row, _snapshot(row))
+            self._last = None if _is_unchangeable(row) else (row, _snapshot(row))
 
     def _has_changed_last(self) -> bool:
         return self._last is not None and _snapshot(self._last[0]) != self._last[1]
@@ -225,9 +233,7 @@ class BlockReader:
         """Say of the rows of a block that they may be lost, if the row before was changed by reading them."""
         if not self._has_changed_last():
             return False
-        block[:] = [
-            row if isinstance(row, _UNCHANGEABLE_TYPES) else UnreadableRow("", _MAY_BE_LOST_TEXT) for row in block
-        ]
+        block[:] = [row if _is_unchangeable(row) else UnreadableRow("", _MAY_BE_LOST_TEXT) for row in block]
         return True
 
     def _comes_again(self, block: list[Any], ids: set[int]) -> bool:
@@ -242,7 +248,7 @@ class BlockReader:
             return False
         if not ids.isdisjoint(seen):
             return True
-        seen.update((id(row), row) for row in block if not isinstance(row, _UNCHANGEABLE_TYPES))
+        seen.update((id(row), row) for row in block if not _is_unchangeable(row))
         return False
 
     def _mark_lost(self, block: list[Any]) -> tuple[int, int] | None:
@@ -250,7 +256,7 @@ class BlockReader:
         found: tuple[int, int] | None = None
         first_places = dict[int, int]()
         for place, row in enumerate(list(block)):
-            first = place if isinstance(row, _UNCHANGEABLE_TYPES) else first_places.setdefault(id(row), place)
+            first = place if _is_unchangeable(row) else first_places.setdefault(id(row), place)
             if first != place:
                 found = found or (self._first_index + first, self._first_index + place)
                 block[first] = block[place] = UnreadableRow("", _LOST_TEXT)
@@ -266,9 +272,14 @@ def changed_error(index: int) -> InvalidRequestError:
     return InvalidRequestError(problem, field="rows")
 
 
+def _is_unchangeable(row: Any) -> bool:
+    return issubclass(type(row), _UNCHANGEABLE_TYPES)
+
+
 def _snapshot(row: Any) -> bytes | None:
     """Write a row, to see later whether it has changed; None if it cannot be written, and is refused anyway."""
     try:
         return orjson.dumps(row, orjson_default, ORJSON_OPTIONS | orjson.OPT_NON_STR_KEYS)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError) as error:
+        raise_interrupt(error)
         return None

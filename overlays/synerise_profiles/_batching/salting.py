@@ -40,8 +40,8 @@ __all__ = [
     "salt_by",
 ]
 
-MakeSalt: TypeAlias = Callable[[Any], str]
-"""Makes the salt of a row that has none."""
+MakeSalt: TypeAlias = Callable[[Any, Any], str]
+"""Makes the salt of a row that has none, from the row with plain values and from the row as it was given."""
 _CUSTOM_TYPE: Final = "custom"
 _SORTED: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
 _NOT_CONTENT: Final = KEY_FIELDS | {"label", "type", "action"}
@@ -87,9 +87,11 @@ class RowSalter:
         self._default_moment = None if default_time is None else moment_of(default_time)
         self._default_time = None if default_time is None else _field(self._time_field, default_time)
 
-    def add_salt(self, row: Any, item: bytes, content_suffix: str = "") -> SaltedRow:
+    def add_salt(self, row: Any, item: bytes, content_suffix: str = "", given: Any = None) -> SaltedRow:
         """Add a salt to a row that has none, and the fixed time; raise RefusedError for a salt that is none.
 
+        `row` has plain values; `given` is the row as it was given, if that is another one: a function of the caller
+        makes the salt of it.
         `content_suffix` keeps rows of equal content apart.
         """
         fields = row if row.__class__ is dict else fields_of(row) or {}
@@ -99,18 +101,18 @@ class RowSalter:
             moment = self._default_moment
             if self._default_time is not None:
                 item, is_untimed = append_fields(item, self._default_time), False
-        elif not time:
+        elif _is_empty(time):
             raise RefusedError(self._time_field, EMPTY_TEXT)
         else:
             moment = moment_of(time)
         salt, is_given = fields.get(self._salt_field, UNSET), True
         if salt is UNSET:
             if self._make_salt is not None:
-                salt, is_given = self._make_salt(row), not self._is_random
+                salt, is_given = self._make_salt(row, row if given is None else given), not self._is_random
             else:
                 salt, is_given = self._content_salt(fields, item, moment, content_suffix), False
             item = append_fields(item, self._salt_name + orjson.dumps(salt))
-        elif not salt:
+        elif _is_empty(salt):
             raise RefusedError(self._salt_field, EMPTY_TEXT)
         key = self._key(fields, salt, moment) if is_given else None
         return SaltedRow(item, is_untimed, salt, moment, key)
@@ -125,7 +127,7 @@ class RowSalter:
         holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
         if len(holder) < 2:
             return (key,)
-        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := holder.get(name))]
+        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := _value(holder, name))]
         event = cast("tuple[Hashable, ...]", key)[:-1]
         return [(*event, each) for each in named] or (key,)
 
@@ -153,7 +155,7 @@ class RowSalter:
         holder, named = fields_of(fields.get(self._holder_field)) or {}, None
         for name in self._identifiers:
             # One identifier names the profile; with the others beside it, it is still the same event.
-            if value := holder.get(name):
+            if value := _value(holder, name):
                 named = f"{name} {_text(value)}"
                 break
         return _text(salt), moment, self._action or action_of(fields), named
@@ -168,10 +170,10 @@ def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any
 
 def action_of(fields: Mapping[str, Any]) -> str:
     """Return what an item of a batch is stored as: by its type where that names an event, else by its action."""
-    kind = fields.get("type", _CUSTOM_TYPE) or _CUSTOM_TYPE
+    kind = _value(fields, "type") or _CUSTOM_TYPE
     if kind is not _CUSTOM_TYPE and (found := _actions_by_type().get(_text(kind))) is not None:
         return found
-    return _text(fields.get("action") or kind)
+    return _text(_value(fields, "action") or kind)
 
 
 def moment_of(time: object) -> int | str | None:
@@ -189,15 +191,15 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
     It raises RefusedError for a row of which it makes none.
     """
     if isinstance(choice, str):
-        return lambda _: choice
+        return lambda _row, _given: choice
     names = () if callable(choice) else tuple(choice)
 
-    def make_salt(row: Any) -> str:
+    def make_salt(row: Any, given: Any) -> str:
         if not callable(choice):
             return _salt_of_fields(row, names)
-        salt = choice(row)
+        salt = choice(given)
         written = _written(salt)
-        if isinstance(written, bool) or not isinstance(written, str | int) or written == "":
+        if type(written) not in (str, int) or written == "":
             problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
             raise RefusedError(salt_field, problem)
         if isinstance(written, str) and not _is_unicode(written):
@@ -252,6 +254,16 @@ def _written(value: object) -> Any:
         return to_wire(value)
     except InvalidRequestError:
         return value
+
+
+def _value(fields: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a field as it is written; None where there is none."""
+    value = fields.get(name)
+    return value if value is None or type(value) is str else _written(value)
+
+
+def _is_empty(value: object) -> bool:
+    return not (value if type(value) is str or type(value) is datetime.datetime else _written(value))
 
 
 def _is_unicode(text: str) -> bool:

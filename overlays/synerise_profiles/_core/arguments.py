@@ -11,6 +11,7 @@ ConfigurationError, a call that cannot be made an InvalidRequestError.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -20,7 +21,7 @@ import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
-from synerise_profiles_api.names import checks_names, closest_name, meant
+from synerise_profiles_api.names import checks_names, closest_name, meant, near_name
 
 __all__ = [
     "MakeError",
@@ -86,8 +87,12 @@ def _problem(name: str, known: Collection[str], elsewhere: Mapping[str, Collecti
     owners = [method for method, names in elsewhere.items() if name in names]
     if owners:
         return f"does not apply here, but to {' and '.join(owners)}; {takes}"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"is no argument of this method; did you mean {close[0]!r}?" if close else f"is no argument; {takes}"
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"is no argument of this method; did you mean {close[0]!r}?"
+    for owner, names in elsewhere.items():
+        if (near := near_name(name, names)) is not None:
+            return f"is no argument of this method; did you mean {near!r}, which belongs to {owner}?"
+    return f"is no argument; {takes}"
 
 
 def refuse_without(settings: attrs.AttrsInstance, needs: Mapping[str, str]) -> None:
@@ -119,7 +124,17 @@ def configuration_error(name: str, problem: str) -> ConfigurationError:
 
 def checks_init(cls: type[C]) -> type[C]:
     """Make a class whose TypeError for an unknown argument names the one that is meant."""
-    cls.__init__ = checks_names(cls.__init__)  # type: ignore[method-assign]  # its signature stays
+    init, checked = cls.__init__, checks_names(cls.__init__)
+
+    @functools.wraps(init)
+    def check_init(self: C, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            checked(self, *args, **kwargs)
+            raise
+
+    cls.__init__ = check_init  # type: ignore[method-assign]  # its signature stays
     return cls
 
 

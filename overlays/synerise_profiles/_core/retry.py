@@ -27,7 +27,7 @@ import attrs
 
 from synerise_profiles_api.names import HintsNames
 
-from .arguments import configuration_error, positive_seconds, seconds, whole_number
+from .arguments import checks_init, configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = [
     "AttemptFailure",
@@ -53,6 +53,7 @@ _DELAY: Final = seconds(error=configuration_error)
 _DEADLINE: Final = positive_seconds(error=configuration_error)
 
 
+@checks_init
 @attrs.frozen(kw_only=True)
 class RetryPolicy(HintsNames):
     """How failed requests are sent again. All times are seconds.

@@ -28,6 +28,7 @@ from synerise_profiles_api.types import Operation, Request
 
 from .choice_problem import no_choice_problem
 from .object_rules import ObjectRule, rule_of
+from .plain_rows import asked_plainly, plain_row
 from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
 from .unknown_names import ALLOW_UNKNOWN, NamesRule, PropertyNames, UnknownNames
@@ -235,7 +236,7 @@ def check_body_of(request: Request[Any]) -> None:
 
 
 def _refuse(rule: Rule, operation: Operation, value: Any, field: str) -> None:
-    problem = rule.check(value)
+    problem = asked_plainly(rule.check, plain_row(value))
     if problem is not None:
         path = _POSITION.sub(r"[\1]", f".{problem[0]}") if problem[0] else ""
         text = problem[1].removesuffix(ALLOW_UNKNOWN)

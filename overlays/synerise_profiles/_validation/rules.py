@@ -126,10 +126,8 @@ class TextRule:
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         if value.__class__ is not str and not isinstance(value := as_written(value), str):
-            if self._schema.date_format == "date" and type(value) is datetime.date:
-                return self.check(value.isoformat())
             if self._schema.date_format is not None and isinstance(value, datetime.date):
-                return None
+                return self.check(value.isoformat())
             return "", f"is not a text: {type(value).__name__}"
         if self._accepts_any or value in self.valid_texts:
             return None

@@ -9,30 +9,23 @@ not read ahead. The result is the same as if rows came one by one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
-import attrs
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, PreparedRow
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
-from synerise_profiles._batching.row_encoder import (
-    ORJSON_OPTIONS,
-    IdentifierGroup,
-    RefusedError,
-    contains_null,
-    orjson_default,
-    row_rule,
-)
+from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, RefusedError, row_rule
 from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule
-from synerise_profiles._validation.rules import Note, fields_of_rows
+from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_default
+from synerise_profiles._validation.rules import Note
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .open_chunk import OpenChunk
@@ -45,15 +38,6 @@ RefuseRow: TypeAlias = Callable[[int, Any, LetterRow, str, str], bool]
 _SMALL_BLOCK_ROWS: Final = 16
 _MIN_BLOCK_ROWS: Final = 8
 """Fewer rows than this are checked and written faster one by one."""
-
-
-@attrs.frozen(eq=False)
-class _BlockScan:
-    """What the check of a block found: the fields of its rows, places of suspects, whether the others hold no null."""
-
-    rows: Sequence[Any]
-    suspects: Collection[int]
-    is_safe: bool
 
 
 class Chunker:
@@ -79,12 +63,10 @@ class Chunker:
         """The chunks that were returned last; who has one takes it out, so that an interruption loses none."""
         self._chunk_count = 0
         self._rule = row_rule(batch_operation, options.checks, note, options.allow_unknown)
-        self._checks_nulls = options.checks != "off"
-        self._encodes_blocks = not (
-            batch_operation.salt_field or batch_operation.uniform_identifier or batch_operation.build_request
-        )
+        self._encodes_blocks = not (batch_operation.salt_field or batch_operation.uniform_identifier)
         self._identifier_keys = IdentifierKeys(batch_operation.identifiers) if options.order_window else None
         self.preparer = RowPreparer(batch_operation, options, self._rule, self._identifier_keys)
+        self._scanner = BlockScanner(self._rule, self.preparer.encoder, as_one_list=self._encodes_blocks)
         self._reader = BlockReader(is_fixed=options.rows_are_fixed, reads_singly=options.flush_after is not None)
         self._pending_rows: Sequence[Any] = ()
         self._max_block_rows = _SMALL_BLOCK_ROWS
@@ -203,10 +185,12 @@ class Chunker:
 
     def _put_block(self, block: Sequence[Any]) -> None:
         """Check rows together, and write them together where there are no suspects; else put them one by one."""
-        if len(block) < _MIN_BLOCK_ROWS:
-            self._put_rows(block, _BlockScan(block, range(len(block)), is_safe=True))
+        scan = None
+        if len(block) >= _MIN_BLOCK_ROWS and self.batch_operation.build_request is None:
+            scan = self._scanner.scan(block)
+        if scan is None:
+            self._put_rows(block, BlockScan(block, range(len(block)), is_safe=True))
             return
-        scan = self._scan(block)
         puts = self._put_together if self._encodes_blocks else self._put_salted
         if not scan.suspects and puts(block, scan):
             self._max_block_rows = min(MAX_BLOCK_ROWS, 2 * self._max_block_rows)
@@ -219,11 +203,13 @@ class Chunker:
         )
         self._put_rows(block, scan)
 
-    def _put_together(self, block: Sequence[Any], scan: _BlockScan) -> bool:
+    def _put_together(self, block: Sequence[Any], scan: BlockScan) -> bool:
         """Write rows as one list; false if they have to be put one by one. Those that are held back are left out."""
         open_chunk = self._open_chunk(None)
-        json_array = self._encode_block(scan)
-        if json_array is None or open_chunk.chunk.size_after(json_array) > self.batch_operation.max_bytes:
+        json_array = scan.written
+        if not isinstance(json_array, bytes):
+            return False
+        if open_chunk.chunk.size_after(json_array) > self.batch_operation.max_bytes:
             return False
         first = self.rows_read
         held = self._held_places(open_chunk, scan, len(json_array))
@@ -239,21 +225,24 @@ class Chunker:
         free = [place for place in range(len(block)) if place not in held]
         rows = [scan.rows[place] for place in free]
         if rows:
-            json_array = orjson.dumps(rows, orjson_default, ORJSON_OPTIONS)
+            json_array = orjson.dumps(rows, exact_default, EXACT_OPTIONS)
             indexes = [first + place for place in free]
             open_chunk.put_many(json_array, indexes, [references[place] for place in free] if references else (), rows)
         for place, keys in held.items():
-            item = orjson.dumps(scan.rows[place], orjson_default, ORJSON_OPTIONS)
+            item = orjson.dumps(scan.rows[place], exact_default, EXACT_OPTIONS)
             known_by = references[place] if references else None
             open_chunk.put(PreparedRow(item, first + place, keys=keys, reference=known_by))
         self.rows_read += len(block)
         return True
 
-    def _put_salted(self, block: Sequence[Any], scan: _BlockScan) -> bool:
+    def _put_salted(self, block: Sequence[Any], scan: BlockScan) -> bool:
         """Give rows their salts and put them together; false if they have to be put one by one."""
-        if scan.rows is not block or set(map(type, block)) != {dict}:  # models may be built, and tell how
+        items = scan.written
+        if items is None or isinstance(items, bytes):
             return False
-        prepared = self.preparer.prepare_block(block, self.rows_read, is_safe=scan.is_safe)
+        if set(map(type, block)) != {dict}:  # models may be built, and tell how
+            return False
+        prepared = self.preparer.prepare_block(scan.rows, block, items, self.rows_read)
         if prepared is None:
             return False
         open_chunk = self._open_chunk(prepared.group)
@@ -271,24 +260,7 @@ class Chunker:
         self.rows_read += len(block)
         return True
 
-    def _scan(self, block: Sequence[Any]) -> _BlockScan:
-        if set(map(type, block)) != {dict}:
-            block = fields_of_rows(block)
-        if self._rule is None:
-            return _BlockScan(block, (), is_safe=not self._checks_nulls)
-        suspects = set[int]()
-        is_safe = self._rule.check_block(block, range(len(block)), suspects)
-        return _BlockScan(block, suspects, is_safe)
-
-    def _encode_block(self, scan: _BlockScan) -> bytes | None:
-        """Write rows as one list; None if one of them has to be looked at by itself."""
-        try:
-            json_array = orjson.dumps(scan.rows, orjson_default, ORJSON_OPTIONS)
-        except TypeError:
-            return None
-        return json_array if scan.is_safe or not contains_null(json_array) else None
-
-    def _held_places(self, open_chunk: OpenChunk, scan: _BlockScan, size: int) -> dict[int, Keys] | None:
+    def _held_places(self, open_chunk: OpenChunk, scan: BlockScan, size: int) -> dict[int, Keys] | None:
         """Let the guard place a block of so many bytes; return the places and keys of the rows that are held back.
 
         None if the open chunk may be closed within the block: then rows have to be put one by one.
@@ -315,7 +287,7 @@ class Chunker:
                 guard.place(keys)
         return held
 
-    def _put_rows(self, block: Sequence[Any], scan: _BlockScan) -> None:
+    def _put_rows(self, block: Sequence[Any], scan: BlockScan) -> None:
         """Put rows one by one, until a chunk is full; those that the block's check cleared are not checked again."""
         reference = self._options.reference
         for place, row in enumerate(block):
@@ -338,7 +310,7 @@ class Chunker:
     def _refuse_row(self, index: int, row: Any, error: RefusedError | InvalidRequestError) -> None:
         field, reference = error.field, None
         reason = error.reason if isinstance(error, RefusedError) else error.problem
-        if isinstance(row, UnreadableRow):  # it carries its own reason
+        if issubclass(type(row), UnreadableRow):  # it carries its own reason
             reference, field, reason = row.reference, row.field, row.reason
         elif self._options.reference is not None:
             reference = self._options.reference(row)

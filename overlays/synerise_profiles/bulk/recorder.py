@@ -117,7 +117,7 @@ class OutcomeRecorder:
         self._record_refused()
         for index, row in rows:
             letter, reference, function = letter_of(row), None, self._settings.reference
-            if isinstance(row, UnreadableRow):
+            if issubclass(type(row), UnreadableRow):
                 self.record_refusal(index, row.reference, letter, row.field, row.reason)
                 continue
             with suppress(BaseException):  # the run has ended already, perhaps by this

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import IO, Any, Final, TypeAlias
 
 import attrs
@@ -27,10 +26,14 @@ from synerise_profiles._batching.row_encoder import (
     RowEncoder,
     timestamp_reserve,
 )
-from synerise_profiles._batching.salting import MakeSalt, RowSalter, SaltedRow, check_salt, salt_by
+from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
+from synerise_profiles._validation.plain_rows import plain_copy, raise_unless_of_enums
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.json_values import raised_problem
+
+from .asked_salts import AskedSalts
 
 __all__ = ["ChunkerOptions", "PreparedBlock", "RepeatCounter", "RowPreparer", "SaltOption"]
 
@@ -84,8 +87,8 @@ class PreparedBlock:
 class RowPreparer:
     """Prepares the rows of one run, and counts what the report says about their salts and times.
 
-    `untimed_count` rows have no time; `has_built_rows` says that rows were built by code, with times and salts perhaps
-    made by it; `repeats` counts events that are one; `future_count` rows have a time that is still to come.
+    `encoder` writes them. `untimed_count` have no time; `has_built_rows` says that some were built by code, perhaps
+    with times and salts; `repeats` counts events that are one; `future_count` have a time to come.
     """
 
     def __init__(
@@ -104,7 +107,7 @@ class RowPreparer:
         self._identifier_keys = identifier_keys
         self._keeps_order = bool(options.order_window)
         self._keeps_duplicates = options.keep_duplicates
-        self._encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
+        self.encoder = RowEncoder(batch_operation, options.allow_null if options.checks != "off" else None)
         self._asked: AskedSalts | None = None
         self._salter = None if batch_operation.salt_field is None else self._make_salter(options)
         self._timestamp_reserve = timestamp_reserve(batch_operation)
@@ -112,20 +115,28 @@ class RowPreparer:
     def prepare(self, row: Any, index: int, *, is_suspect: bool, is_safe: bool) -> PreparedRow:
         """Check a row, write it, find its identifier group and its keys, and give it its salt.
 
-        Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; where it is safe, it holds no
-        null either.
+        Raises RefusedError or InvalidRequestError. A row that is no suspect was checked; a safe one holds no null.
         """
-        if is_suspect:
-            self._check(row)
-        encoder, build_request = self._encoder, self._operation.build_request
-        item = encoder.encode(row, checks_nulls=is_suspect or not is_safe, check=None if is_suspect else self._check)
-        prepared = PreparedRow(item, index, encoder.identifier_group_of(row))
+        encoder, build_request = self.encoder, self._operation.build_request
+        item, fields = encoder.encode(row)
+        group = encoder.identifier_group_of(fields)
+        if is_suspect and self._rule is not None:
+            try:
+                problem = self._rule.check(fields)
+            except Exception as error:  # noqa: BLE001 - a method of an enum may raise anything
+                raise_unless_of_enums(error, (fields,))
+                problem = self._rule.check(plain_copy(fields))
+            if problem is not None:
+                raise RefusedError(*problem)
+        if (is_suspect or not is_safe) and b"null" in item:
+            item = encoder.reject_nulls(row, item)
+        prepared = PreparedRow(item, index, group)
         if self._salter is not None:
-            self._add_salt(row, prepared, self._salter)
+            self._add_salt(row, fields, prepared, self._salter)
         elif self._identifier_keys is not None:
-            prepared.keys = self._identifier_keys.of_row(row)
+            prepared.keys = self._identifier_keys.of_row(fields)
         if build_request is not None:
-            prepared.request = build_request(row)
+            prepared.request = build_request(fields)
         limit = self._operation.max_bytes
         size = len(prepared.item) + prepared.time_bytes + 2
         if size > limit:
@@ -133,32 +144,28 @@ class RowPreparer:
             raise RefusedError("", text)
         return prepared
 
-    def _check(self, row: Any) -> None:
-        """Raise RefusedError if the rule refuses a row."""
-        if self._rule is not None and (problem := self._rule.check(row)) is not None:
-            raise RefusedError(*problem)
+    def prepare_block(
+        self, rows: Sequence[dict[str, Any]], given: Sequence[Any], items: Sequence[bytes], first: int
+    ) -> PreparedBlock | None:
+        """Prepare rows that were checked, written and get salts; None if one of them has to be prepared by itself.
 
-    def prepare_block(self, rows: Sequence[dict[str, Any]], first: int, *, is_safe: bool) -> PreparedBlock | None:
-        """Prepare rows that were checked and get salts; None if one of them has to be prepared by itself.
-
-        Nothing is noted of them before `note_block`. Rows that get the time of their chunk are prepared one by one.
+        `rows` have plain values, and are those of the `given` ones. `items` are the bytes, and hold no null.
+        Nothing is noted before `note_block`. Rows that get the time of their chunk are prepared one by one.
         """
         salter, suffixes = self._salter, [""] * len(rows)
         if salter is None or not salter.have_times(rows):
             return None
-        group = self._encoder.identifier_group_of_block(rows)
+        group = self.encoder.identifier_group_of_block(rows)
         if group is None and self._operation.uniform_identifier:
-            return None
-        items = self._encoder.encode_block(rows, checks_nulls=not is_safe)
-        if items is None:
             return None
         if self._keeps_duplicates:
             suffixes = list(map(str, range(first, first + len(rows))))
         try:
             with nullcontext() if self._asked is None else self._asked.of_block():
-                salted = list(map(salter.add_salt, rows, items, suffixes))
-        except Exception:  # noqa: BLE001 - a row that is refused, or for which a function of the caller raises: it comes again
-            return None
+                salted = list(map(salter.add_salt, rows, items, suffixes, given))
+        except Exception as error:  # noqa: BLE001 - a row that is refused, or for which a function of the caller raises
+            raised_problem(error)
+            return None  # it comes again
         keys = [row.key for row in salted if row.key is not None]
         if any(row.is_untimed for row in salted) or len(keys) not in (0, len(rows)):
             return None
@@ -198,14 +205,14 @@ class RowPreparer:
             make_salt = self._asked = AskedSalts(make_salt)
         return RowSalter(operation, make_salt, options.default_time)
 
-    def _add_salt(self, row: Any, prepared: PreparedRow, salter: RowSalter) -> None:
+    def _add_salt(self, row: Any, fields: Any, prepared: PreparedRow, salter: RowSalter) -> None:
         suffix = str(prepared.index) if self._keeps_duplicates else ""
-        item, is_untimed, salt, moment, key = salter.add_salt(row, prepared.item, suffix)
+        item, is_untimed, salt, moment, key = salter.add_salt(fields, prepared.item, suffix, row)
         prepared.item = item
-        if isinstance(row, Model):
+        if issubclass(type(row), Model):
             self.has_built_rows = True
         if key is not None and self._keeps_order:
-            prepared.keys = salter.keys_of(row, key)
+            prepared.keys = salter.keys_of(fields, key)
         identity = (salt, moment) if key is None else key
         if is_untimed:
             # Its time will be that of its chunk, so only there can it be one event with another row.
@@ -218,47 +225,6 @@ class RowPreparer:
             self.repeats.add(key, item)
         elif not self._keeps_duplicates:
             self.repeats.add(identity, None)
-
-
-class AskedSalts:
-    """Asks a function of the caller for the salt of each row once, though rows of a block may be prepared again."""
-
-    def __init__(self, make_salt: MakeSalt) -> None:
-        self._make_salt = make_salt
-        self._of_block: list[tuple[Any, str | Exception]] | None = None
-        self._known: deque[tuple[Any, str | Exception]] = deque()
-
-    def __call__(self, row: Any) -> str:
-        """Return the salt of a row, or raise what the function raised."""
-        known = self._known
-        if self._of_block is None and not known:
-            return self._make_salt(row)
-        answer = known.popleft()[1] if known and known[0][0] is row else self._ask(row)
-        if self._of_block is not None:
-            self._of_block.append((row, answer))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    @contextmanager
-    def of_block(self) -> Generator[None]:
-        """Remember what is answered inside, for rows that are prepared once more in the same order, until `forget`."""
-        self._of_block = []
-        try:
-            yield
-        finally:
-            self._known.extendleft(reversed(self._of_block))
-            self._of_block = None
-
-    def forget(self) -> None:
-        """Let go of what was remembered: the rows are in a chunk."""
-        self._known.clear()
-
-    def _ask(self, row: Any) -> str | Exception:
-        try:
-            return self._make_salt(row)
-        except Exception as error:  # noqa: BLE001 - it is raised at its row
-            return error
 
 
 _PARTS: Final = 256

@@ -14,8 +14,8 @@ from typing import Any, Final
 import orjson
 
 from synerise_profiles._batching.attribution import Stage
-from synerise_profiles._batching.row_encoder import orjson_default
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._validation.plain_rows import exact_default
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -24,7 +24,7 @@ from .field_paths import numbers_of, paths_of, with_nulls
 from .report import MAX_NAMED, DeltaPlan
 from .settings import DeltaSettings
 from .state import DeltaState
-from .unchanged_rows import CANONICAL_OPTIONS, Sampler, UnchangedRows
+from .unchanged_rows import CANONICAL_OPTIONS, Sampler, UnchangedRows, canonical_data
 from .waiting_rows import Digested, PendingRow
 
 __all__ = ["Comparison"]
@@ -73,13 +73,12 @@ class Comparison:
         self._keeps_keys = settings.keep_keys and state.count > 0
         """Whether keys that are new may be other spellings of known ones."""
 
-    def read(self, rows: Iterable[Any]) -> list[Digested]:
-        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged."""
-        return self._unchanged.read(rows)
+    def read(self, rows: Iterable[Any], *, are_fixed: bool) -> list[Digested]:
+        """Read rows to their end; return those that have to be compared, as they are not known to be unchanged.
 
-    def refuse_reused(self, rows: Iterable[Digested]) -> None:
-        """Raise InvalidRequestError if the source has filled a row anew since it was read."""
-        self._unchanged.refuse_reused(rows)
+        Unless `are_fixed` says that reading on changes none, copies are returned.
+        """
+        return self._unchanged.read(rows, are_fixed=are_fixed)
 
     def changed(self, rows: Iterable[Digested]) -> list[Any]:
         """Compare rows that were read; return those to send, with what could not be read, in their order.
@@ -250,8 +249,10 @@ class Comparison:
 
     def _content(self, row: Any, digest: bytes) -> bytes:
         """Return a row as JSON, unless its source has filled it anew since: then its content is lost."""
-        fields = row if row.__class__ is dict else fields_of(row) or {}
-        data = orjson.dumps(fields, orjson_default, CANONICAL_OPTIONS)
+        try:
+            data = canonical_data(row)
+        except TypeError:
+            data = b""
         if self._digests.content(data) != digest:
             problem = "is an object that the source fills anew for each row; yield a new mapping each time: dict(row)"
             raise InvalidRequestError(problem, field="source")
@@ -303,7 +304,7 @@ class Comparison:
             else:
                 pending.mask |= bit
                 if self._settings.fields:
-                    content = orjson.dumps(value, orjson_default, CANONICAL_OPTIONS)
+                    content = orjson.dumps(value, exact_default, CANONICAL_OPTIONS)
                     pending.field_digests[bit.bit_length() - 1] = self._digests.field(name, content)
         missing = old_mask & ~pending.mask & ~nulls
         if not missing:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from itertools import chain, islice
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from synerise_profiles._batching.attribution import Stage
-from synerise_profiles._batching.row_source import BlockReader, RowSource, UnreadableRow, rows_are_fixed
+from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, RowSource, rows_are_fixed
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.types import Operation
 
 from .comparison import Comparison
 from .settings import DeltaSettings
 from .state import DeltaState
+from .unchanged_rows import copied_row
 from .waiting_rows import Digested
 
 __all__ = ["AsyncChangedRows", "ChangedRows", "GoneRows"]
@@ -101,33 +101,21 @@ class AsyncChangedRows(_ComparedSource):
 def _blocks(source: Iterable[Any], comparison: Comparison) -> Iterator[list[Digested]]:
     # A chain, since it costs nothing for each row once the source is trusted.
     rows, counts, read = chain.from_iterable(_as_yielded(source)), comparison.counts, -1
-    is_fixed = rows_are_fixed(source)
+    are_fixed = rows_are_fixed(source)
     while counts.read != read:
         read = counts.read
-        found = comparison.read(islice(rows, _BLOCK_ROWS))
-        if not is_fixed:
-            comparison.refuse_reused(found)
-        yield found
+        yield comparison.read(islice(rows, _BLOCK_ROWS), are_fixed=are_fixed)
 
 
 def _as_yielded(source: Iterable[Any]) -> Iterator[Iterable[Any]]:
-    """Yield rows as they were yielded: one by one, as copies, until the source is known to fill no object anew."""
+    """Yield rows as they were yielded: by blocks of copies, as long as objects that are filled in turn may come."""
     rows, reader = iter(source), BlockReader(is_fixed=rows_are_fixed(source))
-    while reader.reads_one_by_one:
-        block = reader.read(rows, 1)
+    while reader.may_come_again:
+        block = reader.read(rows, MAX_BLOCK_ROWS)
         if not block:
             return
-        yield [_copied(row) for row in block]
+        yield list(map(copied_row, block))
     yield rows
-
-
-def _copied(row: Any) -> Any:
-    if isinstance(row, UnreadableRow):
-        return row
-    try:
-        return deepcopy(row)
-    except Exception:  # noqa: BLE001 - whatever the value of a user does; the row is refused then, as it is no JSON
-        return row
 
 
 async def _async_blocks(
@@ -138,15 +126,11 @@ async def _async_blocks(
             yield block
         return
     found: list[Digested] = []
-    reader = BlockReader(is_fixed=False)
     async for row in source:
-        rows = [_copied(each) for each in reader.read(iter((row,)), 1)] if reader.reads_one_by_one else (row,)
-        found += comparison.read(rows)
+        found += comparison.read((row,), are_fixed=False)
         if comparison.counts.read % _BLOCK_ROWS == 0:
-            comparison.refuse_reused(found)
             yield found
             found = []
-    comparison.refuse_reused(found)
     yield found
 
 

@@ -6,23 +6,26 @@ Some rows are digested and compared at once where they are expected; only where 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from itertools import islice
 from typing import Any, Final, Protocol
 
 import orjson
 
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
 from synerise_profiles._batching.row_source import UnreadableRow, changed_error
+from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_default, plain_copy, raise_interrupt
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import plain, raised_problem
 
 from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
 from .report import MAX_NAMED, DeltaPlan
 from .state import DeltaState
 from .waiting_rows import Digested
 
-__all__ = ["CANONICAL_OPTIONS", "Sampler", "UnchangedRows", "canonical_data"]
+__all__ = ["CANONICAL_OPTIONS", "Sampler", "UnchangedRows", "canonical_data", "copied_row"]
 
-CANONICAL_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_SORT_KEYS
+CANONICAL_OPTIONS: Final = EXACT_OPTIONS | orjson.OPT_SORT_KEYS
 _NO_KEY: Final = b"is the key field, and is not given as a text or a number"
 _COMPARED_AT_ONCE: Final = 64
 
@@ -55,8 +58,11 @@ class UnchangedRows:
         self.seen = bytearray(state.slots)
         """A byte for each slot, 1 where its row was seen."""
 
-    def read(self, rows: Iterable[Any]) -> list[Digested]:
+    def read(self, rows: Iterable[Any], *, are_fixed: bool) -> list[Digested]:
         """Read rows to their end; return those that have to be compared, as they are not known to be unchanged.
+
+        Unless `are_fixed` says that reading on changes none, copies are returned. Raises InvalidRequestError if the
+        content of one is lost by then.
 
         This is the way of nearly all rows, so it calls as little as it can: some rows are compared at once.
         """
@@ -67,10 +73,12 @@ class UnchangedRows:
             digests: list[bytes] = []
             add_row, add_digest = block.append, digests.append
             for row in islice(iterator, _COMPARED_AT_ONCE):
-                add_row(row)
                 try:
-                    data = dumps(row if row.__class__ is dict else fields_of(row), orjson_default, CANONICAL_OPTIONS)
-                except (TypeError, ValueError, RecursionError):
+                    data = dumps(row, exact_default, CANONICAL_OPTIONS)
+                except TypeError as error:
+                    row, data = _read_foreign(row, error)  # noqa: PLW2901 - as plain values
+                add_row(row)
+                if not data:
                     add_digest(b"")
                     continue
                 hashed = start_digest()  # at once, since a source may fill its row anew
@@ -78,9 +86,11 @@ class UnchangedRows:
                 add_digest(hashed.digest())
             if not block:
                 break
-            at, joined = self._expected, b"".join(digests)
+            at, joined, known = self._expected, b"".join(digests), len(found)
             if self._waiting or not self._confirmed.data.startswith(joined, at) or b"" in digests:
                 self._find_rows(block, digests, found)
+                if not are_fixed:
+                    found[known:] = map(self._copied, found[known:])
             else:
                 self._expected = at + len(joined)
                 self._pass_over(at, self._expected, counts.read, block)
@@ -89,11 +99,18 @@ class UnchangedRows:
         self._is_lost = bool(found) and found[-1][0] == counts.read - 1
         return found
 
-    def refuse_reused(self, rows: Iterable[Digested]) -> None:
-        """Raise InvalidRequestError if a row that was read has other content by now than was compared."""
-        for place, row, _, _, digest in rows:
-            if digest and self._digests.content(canonical_data(row)) != digest:
-                raise changed_error(place)
+    def _copied(self, digested: Digested) -> Digested:
+        """Return a copy of a row that was read, since its source may fill it anew; raise if it has done so by now."""
+        place, row, number, key, digest = digested
+        if not digest:
+            return place, copied_row(row), number, key, digest
+        try:
+            copy = plain_copy(row)
+            if self._digests.content(canonical_data(copy)) == digest:
+                return place, copy, number, key, digest
+        except (TypeError, RecursionError, InvalidRequestError):
+            pass
+        raise changed_error(place)
 
     def _find_rows(self, block: Sequence[Any], digests: Sequence[bytes], found: list[Digested]) -> None:
         """Find rows one by one, which are not all where they are expected."""
@@ -102,14 +119,12 @@ class UnchangedRows:
         passed = self._counts.read
         """The place of the first row that was found and is not passed over yet, which stands at `start`."""
         for place, (row, digest) in enumerate(zip(block, digests, strict=True), self._counts.read):
-            fields = row if row.__class__ is dict else fields_of(row)
-            if (
-                digest
-                and is_digest(digest, at)
-                and not (waiting and fields is not None and fields.get(key_field) in waiting)
-            ):
-                at += DIGEST_BYTES
-                continue
+            fields = (row if row.__class__ is dict else fields_of(row)) if digest else None
+            if digest and is_digest(digest, at):
+                key = fields.get(key_field) if waiting and fields is not None else None
+                if not (_is_key(key) and key in waiting):
+                    at += DIGEST_BYTES
+                    continue
             self._pass_over(start, at, passed, block)
             start = at
             item = self._unexpected(place, row, fields, digest, at)
@@ -125,7 +140,7 @@ class UnchangedRows:
         """Find the digest of a row elsewhere, and return where; or return the row, as it has to be compared."""
         key = None if fields is None else fields.get(self._key)
         if not digest or not _is_key(key):
-            return self._undigested(place, row, fields)
+            return self._undigested(place, row)
         if key not in self._waiting:
             moved_to = self._confirmed.find(digest, at)
             if moved_to >= 0:
@@ -134,11 +149,17 @@ class UnchangedRows:
         key_bytes = orjson.dumps(key)
         return place, row, self._digests.number(key_bytes), key_bytes, digest
 
-    def _undigested(self, place: int, row: Any, fields: Any) -> Digested:
+    def _undigested(self, place: int, row: Any) -> Digested:
         """Return a row that has no digest or no key, for the run to say why; with the key's number where it has one."""
-        known: Mapping[str, Any] = row.fields if isinstance(row, UnreadableRow) else fields or {}
-        key = known.get(self._key)
-        if fields is not None and not _is_key(key):
+        is_unread = issubclass(type(row), UnreadableRow)
+        key: Any = None
+        try:
+            fields = _readable_fields(row)
+            key = None if fields is None else plain(fields.get(self._key))
+        except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run
+            raised_problem(error)
+            fields = None
+        if fields is not None and not is_unread and not _is_key(key):
             return place, row, None, _NO_KEY, b""
         try:
             key_bytes = orjson.dumps(key) if _is_key(key) else b""
@@ -201,10 +222,38 @@ class UnchangedRows:
         self._waiting.clear()
 
 
+def _readable_fields(row: Any) -> Mapping[str, Any] | None:
+    """Return the fields of a row, or those that could be read of one that is unreadable."""
+    found: Mapping[str, Any] | None = row.fields if issubclass(type(row), UnreadableRow) else fields_of(row)
+    return found
+
+
 def _is_key(key: Any) -> bool:
-    return (key.__class__ is str or key.__class__ is int) and bool(key)
+    return (type(key) is str or type(key) is int) and bool(key)
+
+
+def _read_foreign(row: Any, error: TypeError) -> tuple[Any, bytes]:
+    """Return a row as plain values, and written; as it is and empty where it cannot be written."""
+    raise_interrupt(error)
+    try:
+        copy = plain_copy(row)
+        return copy, canonical_data(copy)
+    except (TypeError, RecursionError, InvalidRequestError) as problem:
+        raise_interrupt(problem)
+        return row, b""
 
 
 def canonical_data(row: Any) -> bytes:
-    """Write a row as it is digested."""
-    return orjson.dumps(row if row.__class__ is dict else fields_of(row), orjson_default, CANONICAL_OPTIONS)
+    """Write a row of plain values as it is digested."""
+    return orjson.dumps(row, exact_default, CANONICAL_OPTIONS)
+
+
+def copied_row(row: Any) -> Any:
+    """Copy a row whatever it holds; one that cannot be copied is refused later, as it is no JSON."""
+    if issubclass(type(row), UnreadableRow):
+        return row
+    try:
+        return deepcopy(row)
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+        raised_problem(error)
+        return row

@@ -18,7 +18,14 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.salting import content_salt, moment_of
 from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_MOMENT, NO_UNICODE, as_written, is_moment, surrogate_path
+from synerise_profiles_api.json_values import (
+    NO_MOMENT,
+    NO_UNICODE,
+    as_written,
+    is_moment,
+    raised_problem,
+    surrogate_path,
+)
 from synerise_profiles_api.types import UNSET, Unset
 
 __all__ = ["ReadTimeBounds", "salt_of", "time_of"]
@@ -46,7 +53,7 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         return UNSET
     if time is UNSET:
         raise InvalidRequestError(_NO_CLOCK_PROBLEM, field="salt")
-    if not isinstance(salt := as_written(salt), str):
+    if type(salt := as_written(salt)) is not str:
         raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
     if not salt or salt.isspace():
         raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
@@ -60,6 +67,16 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
 
 
 def _parse_time(time: object, field: str) -> datetime.datetime:
+    try:
+        found = _moment(time, field)
+        return found if type(found) is datetime.datetime else datetime.datetime.fromisoformat(found.isoformat())
+    except InvalidRequestError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, as it is looked into
+        raise InvalidRequestError(raised_problem(error).problem, field=field) from None
+
+
+def _moment(time: object, field: str) -> datetime.datetime:
     if isinstance(time, str):
         try:
             time = datetime.datetime.fromisoformat(time)

@@ -21,6 +21,7 @@ from synerise_profiles._core.config import Options
 from synerise_profiles._core.instruments import observe_queue
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.timing import Timing
+from synerise_profiles._validation.plain_rows import asked_plainly
 from synerise_profiles._validation.rules import Note
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
@@ -71,21 +72,22 @@ class QueueRowEncoder:
             raise InvalidRequestError(error.reason, operation=self._operation_name, field=error.field) from None
 
     def _encode_checked(self, row: Any) -> EncodedRow:
-        if self._check is not None and (problem := self._check(row)) is not None:
-            raise RefusedError(*problem)
         encoder, is_untimed = self._encoder, False
         keys: Sequence[Hashable] = ()
-        item = encoder.encode(row)
+        item, fields = encoder.encode(row)
+        if self._check is not None and (problem := asked_plainly(self._check, fields)) is not None:
+            raise RefusedError(*problem)
+        item = encoder.reject_nulls(row, item)
         if self._salter is not None:
-            item, is_untimed, _, _, key = self._salter.add_salt(row, item)
+            item, is_untimed, _, _, key = self._salter.add_salt(fields, item, "", row)
             # Without a time it gets that of its put, which no other row has.
-            keys = () if key is None or is_untimed else self._salter.keys_of(row, key)
+            keys = () if key is None or is_untimed else self._salter.keys_of(fields, key)
         size = len(item) + self._timestamp_reserve if is_untimed else len(item)
         if size > self._max_row_bytes:
             raise RefusedError(
                 "", f"is {size:,} bytes; a request or the whole queue takes no more than {self._max_row_bytes:,}"
             )
-        return EncodedRow(item, encoder.identifier_group_of(row), is_untimed, keys)
+        return EncodedRow(item, encoder.identifier_group_of(fields), is_untimed, keys)
 
 
 def _salter(batch_operation: BatchOperation, salt: Salt) -> RowSalter:
@@ -98,7 +100,7 @@ def _salter(batch_operation: BatchOperation, salt: Salt) -> RowSalter:
     return RowSalter(batch_operation, salt_by(salt, batch_operation.salt_field or ""))
 
 
-def _random_salt(_: Any) -> str:
+def _random_salt(_row: Any, _given: Any) -> str:
     return os.urandom(16).hex()
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from math import isfinite
 
+from synerise_profiles._core.arguments import checks_init
+
 Clock = Callable[[], float]
 """A function that returns seconds since 1970. All times of the sandbox come from one, so that tests can move it."""
 
@@ -17,6 +19,7 @@ system_clock: Clock = time.time
 _MAX_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
+@checks_init
 class MovableClock:
     """A clock that follows another one, `source`, until it is moved or stopped. Safe from any thread."""
 

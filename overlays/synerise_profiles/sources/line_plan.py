@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raised_problem
 
 from .conditions import CellTest
 from .grouping import BadLine, Grouping, Order
@@ -60,16 +62,27 @@ class LinePlan:
 
     def row(self, record: Any, prepared: Any) -> Row:
         """Make the row of a record."""
-        row = prepared if prepared.__class__ is UnreadableRow else self.convert(prepared)
+        row = prepared if type(prepared) is UnreadableRow else self._converted(prepared)
         if (
             self.prepare is not None and isinstance(row, UnreadableRow) and row is not record
         ):  # a letter holds what stands in the file
             return attrs.evolve(row, row=self.cells_of(record))
         return row
 
+    def _converted(self, prepared: Any) -> Row:
+        """Make a row; a cell that a function of the caller made, and that raises as it is read, refuses it."""
+        if self.prepare is None:
+            return self.convert(prepared)
+        try:
+            return self.convert(prepared)
+        except InvalidRequestError:  # the function itself is wrong
+            raise
+        except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+            return UnreadableRow("", f"has a cell that {raised_problem(error).problem}")
+
     def key(self, prepared: Any) -> str:
         """Return the key of a line; an empty text where it is empty, or cannot be read."""
-        if prepared.__class__ is UnreadableRow:
+        if type(prepared) is UnreadableRow:
             cells = prepared.row
             known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
             parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
@@ -84,10 +97,10 @@ class LinePlan:
 
     def has_wrong_key(self, record: Any, prepared: Any) -> bool:
         """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
-        if prepared.__class__ is UnreadableRow:
+        if type(prepared) is UnreadableRow:
             return False
         cells = self.cells_of(prepared) if self.prepare is None else prepared
-        if all(cells.get(name).__class__ in KEY_TYPES for name in self.key_columns):
+        if all(type(cells.get(name)) in KEY_TYPES for name in self.key_columns):
             return False
         row = self.row(record, prepared)
         refused = tuple(f"column {name!r} " for name in self.key_columns)

@@ -21,6 +21,7 @@ from .json_values import (
     conversion_hint,
     is_list,
     plain,
+    raised_problem,
     shown_key,
     surrogate_path,
     unwritable_problem,
@@ -184,7 +185,12 @@ def to_wire(value: object) -> Any:
 
 
 def _require_object(operation: Operation, field: str, value: object) -> None:
-    if not isinstance(value, Model | Mapping):
+    try:
+        is_object = isinstance(value, Model | Mapping)
+    except Exception as error:  # noqa: BLE001 - what an object says of its class is code of the caller's
+        problem = raised_problem(error).problem
+        raise InvalidRequestError(problem, operation=operation.name, field=field) from None
+    if not is_object:
         hint = conversion_hint(value)
         problem = f"expected a model or a mapping with the publisher's keys, got {type(value).__name__}{hint}"
         raise InvalidRequestError(problem, operation=operation.name, field=field)
@@ -222,7 +228,7 @@ def _way(error: InvalidValueError) -> str:
 
 
 def _wire(value: Any) -> Any:
-    kind = value.__class__
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if kind is str or kind is bool or value is None:
         return value
     if kind is int:
@@ -245,12 +251,13 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
     for key, item in value.items():
         if item is UNSET:
             continue
-        if type(key) is not str and not isinstance(key, str):
+        if type(key) is not str and not issubclass(type(key), str):
             raise InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
+        name = str.__str__(key)
         try:
-            result[str.__str__(key)] = _wire(item)
+            result[name] = _wire(item)
         except InvalidValueError as error:
-            error.steps.append(f".{shown_key(key)}")
+            error.steps.append(f".{shown_key(name)}")
             raise
     return result
 
@@ -267,14 +274,29 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
 
 
 def _wire_other(value: Any) -> Any:
-    if isinstance(value, Model):
-        return _wire_mapping(value._fields())  # pyright: ignore[reportPrivateUsage]  # one module, one protocol
     if value is UNSET:
         raise InvalidValueError("is UNSET, which has no place in a list; leave the item out")
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
+    try:
+        return _wire_foreign(value, kind)
+    except (InvalidValueError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, and costs its row alone
+        raise raised_problem(error) from None
+
+
+def _wire_foreign(value: Any, kind: type[Any]) -> Any:
+    """Write a value of a class that may be the caller's; what is one of Python's own types is asked no method of it."""
+    if issubclass(kind, Model):
+        return _wire_mapping(value._fields())  # pyright: ignore[reportPrivateUsage]  # one module, one protocol
     written = plain(value)
     if written is not value:
         return _wire(written)
-    if _is_mapping(value):
+    if issubclass(kind, dict):
+        return _wire_mapping(dict[Any, Any].copy(value))
+    if issubclass(kind, list):
+        return _wire_items(list[Any].copy(value))
+    if issubclass(kind, Mapping) or _is_mapping(value):
         return _wire_mapping(value)
     if isinstance(value, set | frozenset):
         return _wire_set(cast("Iterable[Any]", value))

@@ -1,0 +1,158 @@
+"""Rows as plain values, of which all else is asked: no class of the caller's comes into a check, a key or a salt.
+
+A row may hold values of any class, and each of their methods may raise, or say what is not so: `__bool__`, `__hash__`,
+`__eq__`, `__len__`. So they are read once, where they are made JSON, and each failure is that of its field. Nearly all
+rows hold Python's own types alone, which orjson tells as it writes them, at no cost.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+import orjson
+
+from synerise_profiles_api.encoding import Model, to_wire
+from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raised_problem
+from synerise_profiles_api.types import UNSET
+
+__all__ = [
+    "EXACT_OPTIONS",
+    "ORJSON_OPTIONS",
+    "asked_plainly",
+    "exact_default",
+    "plain_copy",
+    "plain_row",
+    "raise_interrupt",
+    "raise_unless_of_enums",
+]
+
+T = TypeVar("T")
+# Datetimes go to `orjson_default`, which refuses those without a zone; so do dataclasses, which are refused there.
+ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+EXACT_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
+"""Those that go with `exact_default`."""
+_LEAVES: Final = frozenset((str, int, float, bool, type(None), decimal.Decimal, datetime.date))
+_ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
+
+
+def exact_default(value: Any) -> Any:
+    """Turn a value into one that orjson knows, if no code of the caller's is asked for that; else raise TypeError."""
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
+    if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
+        return to_wire(value)
+    if issubclass(kind, Model):
+        return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    raise ForeignValueError
+
+
+class ForeignValueError(TypeError):
+    """A value that is not written here, but by another way."""
+
+
+def raise_interrupt(error: Exception) -> None:
+    """Raise what came from outside while orjson asked a function, such as Ctrl-C, and which it hides behind its own."""
+    cause = error.__cause__
+    if cause is not None and not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
+        raise cause
+
+
+def plain_row(row: Any) -> Any:
+    """Return a row itself if it holds Python's own types alone, else a copy that does; its models stay models.
+
+    Raises InvalidRequestError, naming the field, for what JSON cannot carry.
+    """
+    try:
+        orjson.dumps(row, exact_default, EXACT_OPTIONS)
+    except TypeError as error:
+        raise_interrupt(error)
+        return plain_copy(row)
+    return row
+
+
+def asked_plainly(ask: Callable[[Any], T], row: Any) -> T:
+    """Ask something of a row; where that raises, ask it of a plain copy, in which no member of an enum is left."""
+    try:
+        return ask(row)
+    except Exception as error:  # noqa: BLE001 - a method of an enum may raise anything
+        raise_unless_of_enums(error, (row,))
+        return ask(plain_copy(row))
+
+
+def raise_unless_of_enums(error: Exception, rows: Iterable[Any]) -> None:
+    """Raise an error again that is none of a method of an enum, of which rows of Python's own types may hold members.
+
+    orjson writes these by itself, so that it does not tell them. Their classes may have methods of their own, such as
+    `__hash__`, and nearly all have none.
+    """
+    if not any(map(_holds_enum, rows)):
+        raise error
+    raised_problem(error)
+
+
+def _holds_enum(value: Any) -> bool:
+    if issubclass(type(value), Model):
+        value = value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+    if type(value) is dict:
+        return any(map(_holds_enum, cast("dict[str, Any]", value).values()))
+    if type(value) is list or type(value) is tuple:
+        return any(map(_holds_enum, cast("list[Any]", value)))
+    return issubclass(type(value), enum.Enum)
+
+
+def plain_copy(value: Any) -> Any:
+    """Copy a row so that it holds nothing but Python's own types and models of such; dates and decimals stay.
+
+    Raises InvalidRequestError for what JSON cannot carry.
+    """
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
+    if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
+        return value
+    if kind is list or kind is tuple:
+        return [item if type(item) in _LEAVES else plain_copy(item) for item in value]
+    try:
+        if kind is dict or issubclass(kind, dict):
+            return _plain_mapping(dict[Any, Any].items(value))
+        if issubclass(kind, Model):
+            return _plain_model(value)
+        if issubclass(kind, Mapping):
+            return _plain_mapping(cast("Mapping[Any, Any]", value).items())
+    except (InvalidRequestError, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, and costs its row alone
+        raise InvalidRequestError(raised_problem(error).problem) from None
+    written = to_wire(value)
+    return _plain_date(written, kind) if issubclass(kind, datetime.date) else written
+
+
+def _plain_mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    return {
+        str.__str__(key): item if type(item) in _LEAVES else plain_copy(item)
+        for key, item in pairs
+        if item is not UNSET
+    }
+
+
+def _plain_date(text: Any, kind: type[Any]) -> Any:
+    """Return a date of a class of the caller's as one of Python's own; as it is written where that keeps not all."""
+    own = datetime.datetime if issubclass(kind, datetime.datetime) else datetime.date
+    try:
+        found = own.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+    return found if found.isoformat() == text else text
+
+
+def _plain_model(model: Any) -> Any:
+    kind: type[Any] = type(model)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
+    found: Any = object.__new__(kind)
+    for field in attrs.fields(kind):
+        value = getattr(model, field.name)
+        object.__setattr__(found, field.name, value if value is UNSET else plain_copy(value))
+    return found

@@ -71,10 +71,9 @@ class LastSteps:
             try:
                 self.do(error)
             except Exception:  # noqa: BLE001 - what ended the run is raised
-                step = self._left[-1]
-                if step is failed:
+                if self._left and self._left[-1] is failed:
                     self._left.pop()
-                failed = step
+                failed = self._left[-1] if self._left else None
 
 
 class BulkRun:

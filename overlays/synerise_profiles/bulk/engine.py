@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 from synerise_profiles._batching.batch import Chunk, SubBatch
@@ -18,7 +18,8 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
-from synerise_profiles._core.retry import OutageState, RetryPolicy
+from synerise_profiles._core.logging import Outage
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import raised_text
 
@@ -53,7 +54,7 @@ class Engine(Machine[BulkTask]):
         *,
         rows_are_fixed: bool = False,
         pace: Pace | None = None,
-        outage: OutageState | None = None,
+        outage: Callable[[], Outage] | None = None,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None

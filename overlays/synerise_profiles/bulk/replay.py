@@ -20,6 +20,7 @@ from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
+from synerise_profiles._core.logging import outage_of
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
@@ -316,7 +317,7 @@ class Replay:
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
         recorder = ReplayRecorder(batch_operation, settings, rows, self)
         recorder.report.notes = rows.notes
-        policy, outage = client_options.retry, client_options.outage
+        policy, outage = client_options.retry, functools.partial(outage_of, client_options, timing.monotonic)
         return Engine(batch_operation, settings, recorder, timing, policy, outage=outage, pace=self._pace), rows
 
     def _keep_all(self, group: LetterGroup) -> None:

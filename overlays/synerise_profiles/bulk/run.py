@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
 from synerise_profiles._core.error_chain import ReportHolder, add_note, attach_report, endings
 from synerise_profiles._core.files import refuse_same_files
-from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.logging import LOGGER, outage_of
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
@@ -141,7 +142,7 @@ class BulkRun:
             self._client_options.retry,
             rows_are_fixed=self._rows_are_fixed,
             pace=self._pace,
-            outage=self._client_options.outage,
+            outage=partial(outage_of, self._client_options, self._timing.monotonic),
         )
         self._opened = engine, recorder
         _log_start(engine, settings)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._core.connections import warm_up
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.names import HintsNames
@@ -185,8 +186,10 @@ class Queue(HintsNames):
         result = self._wait_until_settled(mark, deadline)
         self._with_lock(self._stop)
         if not self._is_reported:
-            self._is_reported = True
-            report_end(result.stats, self._now() - core.started_at, list(self.undelivered()), self._settings, warn=warn)
+            seconds = self._now() - core.started_at
+            with SignalHold():  # what is written to the spill file is written once
+                self._is_reported = True
+                report_end(result.stats, seconds, list(self.undelivered()), self._settings, warn=warn)
         return result
 
     def _stop(self) -> None:

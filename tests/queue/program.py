@@ -66,9 +66,9 @@ def exit_impatiently() -> None:
             time.sleep(0.3)
             os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=strike, daemon=True).start()
     for path in sys.argv[4:]:
         fill(client().queue(exit_timeout=60.0, spill=path, flush_after=0), 0, 10)
+    threading.Thread(target=strike, daemon=True).start()
 
 
 def exit_by_signal() -> None:

@@ -240,7 +240,7 @@ class Replay:
             read=before.read + read, accepted=before.accepted + part.accepted, rejected=before.rejected + rejected
         )
         by_operation = {**report.by_operation, part.operation: counts}
-        by_stage = {stage: count + part.by_stage[stage] for stage, count in report.by_stage.items()}
+        by_stage: dict[Stage, int] = {stage: count + part.by_stage[stage] for stage, count in report.by_stage.items()}
         add_counts(notes, part.notes)
         waiting, unread_from = self._waiting, read
         if read >= len(waiting[0]):

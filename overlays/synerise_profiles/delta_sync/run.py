@@ -125,17 +125,20 @@ class DeltaRun:
                 sample=sample,
             )
             yield run
-            try:
-                state.close()
-            except DeltaStateError as error:
-                report.state_problem = report.state_problem or _state_problem(error)
+            run.close_state()
         except BaseException as error:
             try:
                 _end_early(run, state, error, handled)
-            except BaseException as interruption:
-                _end_early(run, state, interruption, handled)
-                raise
+            finally:  # also where another one cut in
+                _end_early(run, state, sys.exception() or error, handled)
             raise
+
+    def close_state(self) -> None:
+        """Close the state of a run that came to its end; the report says what is wrong with it."""
+        try:
+            self.state.close()
+        except DeltaStateError as error:
+            self.report.state_problem = self.report.state_problem or _state_problem(error)
 
     @property
     def tag(self) -> int | None:

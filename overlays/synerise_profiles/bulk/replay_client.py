@@ -13,7 +13,7 @@ from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder, attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
@@ -194,8 +194,11 @@ def open_replay(
         target = _letter_target(settings, file)
         pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
-        is_own = target is not None and str(target) == file.path
+        is_own = target is not None and (str(target) == file.path or file_id(target) == file.id)
         letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
+        if letters is not None and target is not None and is_own and file_id(target) != file.id:
+            letters.close(is_kept=False)
+            raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
         store = RejectionStore[Rejection](letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.cut_lines = list(file.cut_lines()) if is_own and file.notes else []
@@ -240,7 +243,7 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
         raise InvalidRequestError(_JOURNAL_TEXT, operation=METHOD, field="journal")
     check_arguments(METHOD, options, ReplayArguments)
     transform, mapping = options.get("transform"), options.get("mapping")
-    if transform is not None and not callable(transform):
+    if transform is not None and not takes(transform, 1):
         raise InvalidRequestError("expected a function of a letter", operation=METHOD, field="transform")
     if mapping is not None and not hasattr(mapping, "cell_reader"):
         raise InvalidRequestError("expected a RowMapping", operation=METHOD, field="mapping")

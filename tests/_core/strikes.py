@@ -61,15 +61,21 @@ class _Moments:
 class _Active:
     """Traces a block. No function of contextlib ends it, in which a strike would come after what is struck."""
 
-    def __init__(self, moments: _Moments) -> None:
+    def __init__(self, moments: _Moments, profile: Callable[[FrameType, str, object], None] | None = None) -> None:
         self._moments = moments
-        self._before = sys.gettrace()
+        self._profile = profile
+        self._before = sys.gettrace(), sys.getprofile()
 
     def __enter__(self) -> None:
+        if self._profile is not None:
+            sys.setprofile(self._profile)
         sys.settrace(self._moments)
 
     def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
+        before, profile_before = self._before
+        sys.settrace(before)
+        if self._profile is not None:
+            sys.setprofile(profile_before)
 
 
 class At(_Moments):
@@ -89,6 +95,50 @@ class At(_Moments):
             self.left = -1
             sys.settrace(None)
             self._function()
+
+
+class Again(_Moments):
+    """Raises a first exception at a place, as it comes the n-th time, and a second one so many moments later.
+
+    The interpreter ends a trace whose function raises. The profile, which it does not end, begins it again at the next
+    call or return: from there on the moments count.
+    """
+
+    def __init__(self, files: Container[str], target: tuple[Place, int], later: int, *errors: BaseException) -> None:
+        super().__init__(files)
+        (self._code, self._offset), self._left = target
+        self._later, self._errors, self._has_begun = later, list(errors), False
+        self.places: list[str] = []
+        """The function and the line of each strike."""
+
+    def active(self) -> _Active:
+        return _Active(self, profile=self._begin_again)
+
+    def at_moment(self, frame: FrameType) -> None:
+        if len(self._errors) == 2:
+            if frame.f_code is self._code and frame.f_lasti == self._offset:
+                self._left -= 1
+                if self._left == 0:
+                    self._strike(frame)
+        elif self._errors:
+            self._later -= 1
+            if self._later == 0:
+                self._strike(frame)
+
+    def _strike(self, frame: FrameType) -> None:
+        self.places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_qualname}")
+        raise self._errors.pop(0)
+
+    def _begin_again(self, frame: FrameType, _event: str, _arg: object) -> None:
+        if len(self._errors) != 1 or self._has_begun:
+            return
+        self._has_begun = True
+        outer: FrameType | None = frame
+        while outer is not None:
+            if outer.f_code.co_filename in self._files:
+                outer.f_trace, outer.f_trace_opcodes = self, True
+            outer = outer.f_back
+        sys.settrace(self)
 
 
 class Count(_Moments):

@@ -27,6 +27,23 @@ def test_headers_are_repeated_on_retries_and_logged(caplog: pytest.LogCaptureFix
     assert warning.endswith(", request id order-17")
 
 
+def test_lines_of_retries_of_bulk_and_queue_say_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
+    """As those of calls do."""
+    caplog.set_level(logging.DEBUG, "synerise_profiles")
+    for away in (503, 429):
+        answers = [httpx.Response(away, headers={"Retry-After": "0"}), httpx.Response(202)]
+        transport, _ = mock(*answers, *answers)
+        with Synerise(token=jwt(4e9), transport=transport) as client:
+            copy = client.with_options(headers={"X-Request-Id": "night-3"})
+            assert copy.bulk.upsert_profiles([{"customId": "c1"}]).accepted == 1
+            with copy.queue(flush_after=0.0) as queue:
+                queue.profiles.put({"customId": "c2"})
+                assert queue.flush().left == 0
+    lines = [record.getMessage() for record in caplog.records if "profiles.upsert_batch: status" in record.getMessage()]
+    assert len(lines) == 4
+    assert all(line.endswith(", request id night-3") for line in lines)
+
+
 def test_later_headers_take_the_place_of_earlier_ones() -> None:
     """A copy of a copy sends its own headers alone, and keeps them where none are given."""
     with Synerise(token="t") as client:

@@ -477,6 +477,47 @@ def test_a_cancelled_run_has_a_report(backend: str) -> None:
     assert sum("was not applied" in reason for reason in reasons) == report.read - 2000
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_run_that_is_cancelled_again_while_it_ends(times: int) -> None:
+    """Also while it waits for what is in flight, after an error of the source, and while the caller is told."""
+    told: list[int] = []
+    all_stalled, calls = asyncio.Event(), itertools.count(1)
+
+    async def stall(_: httpx.Request) -> httpx.Response:
+        if next(calls) == 2:
+            all_stalled.set()
+        await asyncio.sleep(60)
+        return httpx.Response(202)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from (profile(n) for n in range(2500))
+        raise OSError("the cursor is lost")
+
+    async def on_finish(report: Report) -> None:
+        told.append(report.read)
+        await asyncio.sleep(60)
+
+    async def main() -> BaseException:
+        async with AsyncSynerise(token="t", transport=httpx.MockTransport(stall)) as client:
+            options: dict[str, Any] = {"concurrency": 3, "on_finish": on_finish}
+            task = asyncio.create_task(client.bulk.upsert_profiles(rows(), **options))
+            await all_stalled.wait()
+            for _ in range(times):
+                task.cancel()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+            if times == 1:  # the caller's function is awaited
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            return caught.value
+
+    report = report_of(asyncio.run(main()))
+    assert report is not None
+    assert told == [2500]
+    assert report.read == report.rejected_count() == len(report.rejected) == 2500
+
+
 def test_the_report_of_any_exception() -> None:
     """It is found in causes, contexts and groups; a copy by pickle leaves it behind; others have none."""
     server = Stored(lambda _: httpx.Response(403))

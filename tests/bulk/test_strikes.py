@@ -7,6 +7,10 @@ import contextlib
 import faulthandler
 import gc
 import itertools
+import os
+import signal
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,10 +24,12 @@ import synerise_profiles
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.bulk import Report, report_of
 from synerise_profiles.bulk.settings import check_call
-from tests._core.strikes import Count, Strike
+from tests._core.strikes import Again, Count, Strike
 from tests.bulk.support import Clock
 
 PACKAGE = str(Path(synerise_profiles.__file__).parent)
+UNSTRUCK = (check_call.__name__, "rows_problem")
+"""Functions that check arguments, before there is a run."""
 ROWS, BAD = 24, {3, 17}
 """How many rows the runs have, and which of them the checks refuse."""
 
@@ -139,8 +145,7 @@ def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
     count = Count(_Files())
     with contextlib.suppress(OSError):
         run(Stored(), kind, count, **options_of(folder, "count", with_files=with_files))
-    checks = {code for code, _ in count.found if code.co_qualname.startswith((check_call.__name__, "rows_problem"))}
-    targets = [target for target in count.targets() if target[0][0] not in checks]
+    targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
     hits = 0
     for number, target in enumerate(itertools.islice(targets, first, None, step)):
         server, error = Stored(), error_type("struck")
@@ -157,6 +162,51 @@ def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
         else:
             assert not strike.has_struck or is_lost_by_python(strike.where), strike.where
     return hits
+
+
+def strike_twice(case: str, folder: Path, *, firsts: int, step: int, start: int = 0) -> int:
+    """Run a case with a first strike at some moments, and a second one at one later moment after the other."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_strike_twice, case, folder, firsts, step, start).result()
+
+
+def _strike_twice(case: str, folder: Path, firsts: int, step: int, start: int) -> int:
+    run, kind, error_type, with_files = CASES[case]
+    with contextlib.suppress(OSError):
+        run(Stored(), kind, Count(()), **options_of(folder, "first", with_files=with_files))
+    count = Count(_Files())
+    with contextlib.suppress(OSError):
+        run(Stored(), kind, count, **options_of(folder, "count", with_files=with_files))
+    targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
+    hits = 0
+    for number, target in enumerate(targets[start :: max(1, len(targets) // firsts)]):
+        for later in itertools.count(1 + start % step, step):
+            errors, server = (error_type("first"), error_type("second")), Stored()
+            strikes = Again(_Files(), target, later, *errors)
+            options = options_of(folder, f"{number} {later}", with_files=with_files)
+            with contextlib.suppress(OSError, error_type), Checks(strikes, errors, server, kind):
+                run(server, kind, strikes, **options)
+            if len(strikes.places) < 2:  # the run was over
+                break
+            hits += 1
+            if with_files:
+                check_files(run, server, kind, options, " and ".join(strikes.places))
+    return hits
+
+
+class Checks:
+    """Checks what comes out of a run that was struck twice: the exception, and its report."""
+
+    def __init__(self, strikes: Again, errors: tuple[BaseException, ...], server: Stored, kind: str) -> None:
+        self._strikes, self._errors, self._server, self._kind = strikes, errors, server, kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, caught: BaseException | None, _traceback: object) -> None:
+        if caught is not None and len(self._strikes.places) == 2:
+            error = caught if caught in self._errors else self._errors[0]
+            check_report(caught, error, self._server, self._kind, " and ".join(self._strikes.places))
 
 
 def is_lost_by_python(where: str) -> bool:
@@ -179,8 +229,12 @@ def check_report(caught: BaseException, error: BaseException, server: Stored, ki
 
 
 def is_before_the_run(where: str) -> bool:
-    """Whether the arguments are not accepted yet: in the method itself, and where its first helper begins."""
-    return where.endswith((".upsert_profiles", "Bulk._run", "Bulk.__init__", " profiles"))
+    """Whether a strike comes outside the run: in the method itself, and where its first helper begins.
+
+    There the arguments are not accepted yet. An async method is resumed there too, before what it awaits is.
+    """
+    names = (".upsert_profiles", "Bulk._run", "Bulk.__init__", " profiles")
+    return any(place.endswith(names) for place in where.split(" and "))
 
 
 def check_files(run: Any, server: Stored, kind: str, options: dict[str, Any], where: str) -> None:
@@ -199,6 +253,80 @@ def check_files(run: Any, server: Stored, kind: str, options: dict[str, Any], wh
 def test_a_handler_that_raises(case: str, tmp_path: Path) -> None:
     """At some hundred moments of a run, first and last, and whatever is opened, sent or closed there."""
     assert strike_everywhere(case, tmp_path, step=61) > 12
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("case", list(CASES))
+def test_handlers_that_raise_one_after_the_other(case: str, tmp_path: Path) -> None:
+    """The second one cuts into what the first one ended: a run is brought to its end all the same."""
+    assert strike_twice(case, tmp_path, firsts=2, step=97, start=40) > 12
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("start", range(2))
+@pytest.mark.parametrize("case", list(CASES))
+def test_handlers_that_raise_one_after_the_other_at_length(case: str, start: int, tmp_path: Path) -> None:
+    """After first strikes at some moments of a run, at many moments of its end."""
+    assert strike_twice(case, tmp_path, firsts=4, step=13, start=start) > 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")
+@pytest.mark.parametrize("with_files", [False, True])
+def test_an_impatient_user(tmp_path: Path, *, with_files: bool) -> None:
+    """However often Ctrl-C comes, and whenever: the report is whole, and the letters are those that it names."""
+    seen = 0
+    for number in range(24):
+        run, server = Impatient(count=2 + number % 5, spin=40 * number), Stored()
+        options = options_of(tmp_path, number, with_files=with_files)
+        error = run.interrupted(server, number % 2, options | {"on_settled": None})
+        report = None if error is None else report_of(error)
+        if report is not None:
+            seen += 1
+            rejected = {item.index: item.stage for item in report.rejected}
+            assert report.read == report.accepted + len(rejected) == report.accepted + report.rejected_count()
+            assert set(range(report.read)) - set(rejected) <= server.rows
+            if with_files and report.read:
+                letters = options["dead_letter"].read_bytes().splitlines()
+                assert sorted(orjson.loads(line)["index"] for line in letters) == sorted(rejected)
+    assert seen > 12
+
+
+class Impatient:
+    """Sends itself Ctrl-C some times, with a pause between, once a run has told its progress some times."""
+
+    def __init__(self, count: int, spin: int) -> None:
+        self._count, self._spin = count, spin
+        self._thread = threading.Thread(target=self._strike)
+
+    def _strike(self) -> None:
+        for _ in range(self._count):
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(self._spin):
+                pass
+
+    def interrupted(self, server: Stored, after: int, options: dict[str, Any]) -> BaseException | None:
+        """Run, and return what ended it; None if it came to its end, or was struck again on its way out."""
+        calls, caught = itertools.count(), list[BaseException]()
+
+        def begin(_: object) -> None:
+            if next(calls) == after:
+                self._thread.start()
+
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            sync_run(server, "generator", Count(()), **options | {"progress": begin})
+        except KeyboardInterrupt as error:
+            caught.append(error)
+        finally:
+            self._wait()
+            signal.signal(signal.SIGINT, before)
+        return caught[0] if caught else None
+
+    def _wait(self) -> None:
+        while self._thread.is_alive():
+            with contextlib.suppress(KeyboardInterrupt):
+                self._thread.join()
 
 
 @pytest.mark.long

@@ -58,6 +58,19 @@ def exit_undeliverable() -> None:
     fill(client().queue(exit_timeout=0.5, spill=sys.argv[4], flush_after=0), 0, 10)
 
 
+def exit_impatiently() -> None:
+    """Ctrl-C, again and again, while the end of the program waits for what two queues hold."""
+
+    def strike() -> None:
+        for _ in range(3):
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for path in sys.argv[4:]:
+        fill(client().queue(exit_timeout=60.0, spill=path, flush_after=0), 0, 10)
+    threading.Thread(target=strike, daemon=True).start()
+
+
 def exit_by_signal() -> None:
     """As a container is stopped: the handler that every service has ends the program by SystemExit."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

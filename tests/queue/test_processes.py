@@ -56,6 +56,14 @@ def test_a_program_that_raises_delivers_everything(sandbox: Sandbox) -> None:
     assert arrived(sandbox) == dict.fromkeys(range(10), 1)
 
 
+def test_ctrl_c_at_the_end_of_a_program_ends_the_waiting_alone(tmp_path: Path) -> None:
+    """Nothing more is waited for, and all queues write what they hold to their spill files."""
+    paths = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    done = run("exit_impatiently", unused_url(), "0" * 36, *map(str, paths), seconds=20.0)
+    assert "KeyboardInterrupt" in done.stderr
+    assert [len(list(read_dead_letter(path))) for path in paths] == [10, 10]
+
+
 @pytest.mark.long
 def test_threads_that_outlive_the_main_one_may_put(sandbox: Sandbox) -> None:
     """The end comes when all threads of the program have ended."""

@@ -5,6 +5,7 @@ Rows may come from an async iterable. One task of its own fetches them, so that 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from synerise_profiles._core.attempts import callers_error
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
 
@@ -45,18 +47,17 @@ async def drive(
         async with anyio.create_task_group() as group:
             pool = _TaskPool[T](send, group)
             source = _source_of(rows, group, pool.notify)
-            machine.unread_rows = source.take_unread
+            machine.unread_rows, machine.stop_driver = source.unread, lambda: pool.deliver_now(machine)
             try:
                 await _run(machine, source, pool, timing)
             except BaseException as error:
                 machine.fail(error)
                 try:
+                    # Nothing else waits; results that are there count.
                     if isinstance(error, Exception) and not isinstance(error, cancelled):
                         await pool.deliver_all(machine)
-                    else:  # results that are there count
-                        pool.deliver_now(machine)
                 finally:
-                    machine.close()  # before the group waits for tasks that it cancels
+                    _close(machine)  # before the group waits for tasks that it cancels
                 if isinstance(error, cancelled):
                     raise
                 failure = error
@@ -112,9 +113,14 @@ async def _run(machine: Machine[T], source: _ReadyRows, pool: _TaskPool[T], timi
 
 async def _finish(machine: Machine[Any]) -> None:
     """End a machine, and make the calls that are due then, also where it was cancelled."""
-    machine.close()
+    _close(machine)
     while isinstance(step := machine.next(), Call):
         await _call(machine, step)
+
+
+def _close(machine: Machine[Any]) -> None:
+    with SignalHold():
+        machine.close()
 
 
 async def _call(machine: Machine[Any], call: Call) -> None:
@@ -151,8 +157,8 @@ class _ReadyRows:
         """Ask for so many further rows at most; false if there are none."""
         return False
 
-    def take_unread(self) -> list[Any]:
-        """Take out the rows that came from an async iterable and were not read."""
+    def unread(self) -> list[Any]:
+        """Return the rows that came from an async iterable and were not read."""
         return []
 
     def close(self) -> None:
@@ -189,11 +195,9 @@ class _FetchedRows(_ReadyRows):
         self._more_requested.set()
         return True
 
-    def take_unread(self) -> list[Any]:
-        """Take out the rows that were fetched and not read."""
-        unread = [*self.rows(), *self._fetched]
-        self._fetched = []
-        return unread
+    def unread(self) -> list[Any]:
+        """Return the rows that were fetched and not read."""
+        return [*copy.copy(self.rows()), *self._fetched]
 
     def close(self) -> None:
         """Read nothing more."""

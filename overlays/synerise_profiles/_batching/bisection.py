@@ -71,6 +71,8 @@ class ChunkState:
     last_answer_accepts: bool = False
     """Whether the last answer accepted a row that was not accepted before."""
     parked: list[SubBatch] = attrs.field(factory=list[SubBatch])
+    taken: list[SubBatch] = attrs.field(factory=list[SubBatch], init=False)
+    """What was taken out of `parked` last, since an exception may come before it goes on."""
     due: float = 0.0
     sent: SubBatch | None = None
     last_result: SendResult | None = None
@@ -165,27 +167,29 @@ class ChunkState:
 
     def park(self, sub_batch: SubBatch) -> None:
         """Put aside what the server broke at, with the rows that must not overtake it; the others stay pending."""
-        blocked, pending, self.pending = self._keys_of(sub_batch.positions), self.pending, []
-        self.parked.append(sub_batch)
-        for part in reversed(pending):
+        blocked, pending, parked = self._keys_of(sub_batch.positions), list[SubBatch](), [*self.parked, sub_batch]
+        for part in reversed(self.pending):
             free = free_rows(((position, self.row_keys(position)) for position in part.positions), blocked)
             if len(free) == len(part.positions):
-                self.pending.append(part)
+                pending.append(part)
                 continue
             chosen = set(free)
             rest = [position for position in part.positions if position not in chosen]
-            self.parked.append(attrs.evolve(part, positions=rest, is_whole=False, broken_after=None))
+            parked.append(attrs.evolve(part, positions=rest, is_whole=False, broken_after=None))
             if free:
-                self.pending.append(attrs.evolve(part, positions=free, is_whole=False))
-        self.pending.reverse()
+                pending.append(attrs.evolve(part, positions=free, is_whole=False))
+        pending.reverse()
+        # No call between these, so that no signal's handler is called there.
+        self.pending, self.parked = pending, parked
 
     def unpark(self, is_ready: Callable[[SubBatch], bool]) -> list[SubBatch]:
         """Take out what the server broke at and is ready, with what waits behind it, in its order."""
-        ready: list[SubBatch] = []
-        parked, self.parked, goes_on = self.parked, [], False
-        for part in parked:
+        ready, parked, goes_on = list[SubBatch](), list[SubBatch](), False
+        for part in self.parked:
             goes_on = is_ready(part) if part.broken_after is not None else goes_on
-            (ready if goes_on else self.parked).append(part)
+            (ready if goes_on else parked).append(part)
+        # As above.
+        self.taken, self.parked = ready, parked
         return ready
 
     def mark_broken(self, sub_batch: SubBatch) -> None:
@@ -206,7 +210,8 @@ class ChunkState:
         settled = set(self.refused)
         settled.update(*self.accepted_parts)
         doubtful: set[int] = set() if self.sent is None else set(self.sent.positions)
-        doubtful.update(*(part.positions for part in (*self.pending, *self.parked) if part.maybe_applied))
+        parts = (*self.pending, *self.parked, *self.taken)
+        doubtful.update(*(part.positions for part in parts if part.maybe_applied))
         for position in range(len(self.chunk)):
             if position not in settled:
                 self.refused[position] = _unsent(problem, maybe_applied=position in doubtful)

@@ -6,9 +6,10 @@ it, and hands back what came of it: it calls `read` with the rows for `Read`, se
 `on_result`, waits for the next response for `Wait`, and ends at `DONE`. What the rows or a function of the caller
 raise it passes to `fail`: then the machine starts nothing more, takes what is still in flight, and ends; the driver
 raises it in the end, as it is. What interrupts the driver itself (Ctrl-C, a cancellation) it passes to `fail` too,
-waits for nothing, and calls `close`. There are two drivers that decide nothing,
-`sync_driver` with threads and `async_driver` with tasks, so sync and async behave alike, and a test drives a machine
-without either, in any order of responses. Two machines use them: the engine of a bulk run and its verifier.
+waits for nothing, and calls `close`; should that be cut off, whoever made the machine calls both again. There are two
+drivers that decide nothing, `sync_driver` with threads and `async_driver` with tasks, so sync and async behave alike,
+and a test drives a machine without either, in any order of responses. Two machines use them: the engine of a bulk run
+and its verifier.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ class Machine(Protocol[T]):
         ...
 
     unread_rows: Callable[[], Iterable[Any]] = tuple
-    """Set by a driver: takes out the rows that it has from the source and that `read` did not get."""
+    """Set by a driver: returns the rows that it has from the source and that `read` did not get, in their order."""
+
+    stop_driver: Callable[[], object] = tuple
+    """Set by a driver: ends what it does beside, and passes the results that are there. `close` begins with it."""
 
     wants_rows_at_once: bool = False
     """Whether `read` is to get each row as it comes, and `next` to be asked while the next one is waited for."""
@@ -113,6 +117,7 @@ class Machine(Protocol[T]):
     def close(self) -> None:
         """End now, whatever is in flight. At the end it only takes note of unread rows.
 
-        The calls that `next` says then, if any, are still to be made.
+        The calls that `next` says then, if any, are still to be made. Where an exception cut in, a second call does
+        the rest.
         """
         ...

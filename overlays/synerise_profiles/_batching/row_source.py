@@ -175,15 +175,14 @@ class BlockReader:
             return 1
         return min(size, self._rows_read - 1, MAX_BLOCK_ROWS) if self.watches else size
 
-    def take_last(self) -> tuple[int, list[Any]]:
-        """Take out what was read last, returned or not; return the index of its first row too."""
-        first, block = self._first_index, self._block
+    def last(self) -> tuple[int, list[Any]]:
+        """Return the block that was read last, also where it was not returned, after the index of its first row."""
+        block = self._block
         if self.watches and block:
             if self._last is not None and self._last[0] is not block[-1]:  # the source has failed within the block
                 self._mark_changed(block)
             self._mark_lost(block)
-        self._first_index, self._block = self._rows_read, []
-        return first, block
+        return self._first_index, block
 
     def read(self, rows: Iterator[Any], size: int) -> list[Any]:
         """Read a block of no more than `size` rows; an empty one at their end. What was read is kept if they raise.

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
@@ -39,6 +40,14 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
     """
     pool = _ThreadPool[T](send)
     watch = _SourceWatch(machine, pool) if machine.wants_rows_at_once else None
+
+    def stop() -> None:
+        if watch is not None:
+            watch.stop()
+        pool.end()
+        pool.deliver(machine, 0.0)
+
+    machine.stop_driver = stop
     try:
         try:
             _run(machine, rows if watch is None else watch.watched(rows), pool, timing)
@@ -50,13 +59,14 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
     except BaseException as error:
         machine.fail(error)
         try:
-            # Ctrl-C waits for nothing; results that are there count.
-            pool.deliver_all(machine) if isinstance(error, Exception) else pool.deliver(machine, 0.0)
+            if isinstance(error, Exception):  # Ctrl-C waits for nothing; results that are there count
+                pool.deliver_all(machine)
         finally:
             _finish(machine, watch)
         raise
     finally:
         pool.close()
+    machine.stop_driver = tuple
     if machine.failure is not None:
         raise machine.failure
 
@@ -91,7 +101,8 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
 
 def _finish(machine: Machine[T], watch: _SourceWatch[T] | None) -> None:
     """End a machine, and make the calls that are due then."""
-    machine.close()
+    with SignalHold():
+        machine.close()
     if watch is not None:
         watch.make_calls()
     while isinstance(step := machine.next(), Call):
@@ -129,12 +140,11 @@ class _SourceWatch(Generic[T]):
     def __init__(self, machine: Machine[T], pool: _ThreadPool[T]) -> None:
         self._machine = machine
         self._pool = pool
-        self._lock = threading.Lock()
-        self._is_locked = False
+        self._lock = threading.RLock()  # which knows whose it is, also where an interruption came behind `acquire`
         self._wakeup = threading.Event()
         self._delay: float | None = None
         self._unread: list[Any] = []
-        machine.unread_rows = self._take_unread
+        machine.unread_rows = lambda: self._unread
         self._calls: list[Call] = []
         self._is_over = self._is_done = False
         self._failure: BaseException | None = None
@@ -153,7 +163,7 @@ class _SourceWatch(Generic[T]):
             try:
                 row = next(iterator, _END)
             finally:
-                self._is_locked = self._lock.acquire()
+                self._lock.acquire()
             self.make_calls()
             if row is _END:
                 return
@@ -175,13 +185,8 @@ class _SourceWatch(Generic[T]):
         calls, self._calls = self._calls, []
         all(_call(self._machine, call) for call in calls)
 
-    def _take_unread(self) -> list[Any]:
-        unread, self._unread = self._unread, []
-        return unread
-
     def _unlock(self) -> None:
-        if self._is_locked:
-            self._is_locked = False
+        with contextlib.suppress(RuntimeError):  # it is not with this thread
             self._lock.release()
 
     def _ends_early(self) -> bool:
@@ -265,9 +270,13 @@ class _ThreadPool(Generic[T]):
         while self.open_tasks:
             self.deliver(machine, None)
 
+    def end(self) -> None:
+        """Let the threads end."""
+        self._tasks.put(None)
+
     def close(self) -> None:
         """Let the threads end; wait a little for them unless one is still sending."""
-        self._tasks.put(None)
+        self.end()
         if not self.open_tasks:
             for thread in self._threads:
                 thread.join(_MAX_JOIN_SECONDS)

@@ -29,7 +29,7 @@ from .config import MAX_WAIT_SECONDS, AttemptResult, Options
 from .confirmation import contradiction
 from .headers import request_id_of
 from .instruments import count_throttling, is_traced
-from .logging import LOGGER, Outage, log_attempt, log_retry, log_token_renewal
+from .logging import LOGGER, Outage, log_attempt, log_retry, log_token_renewal, outage_of
 from .retry import AttemptFailure, decide_retry, is_away, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
@@ -246,15 +246,14 @@ class RequestAttempts(Generic[T]):
     def _log_retry(self, failure: AttemptFailure, outcome: int | str) -> None:
         operation, status = self.request.operation, failure.status_code
         # A login stands before all else that waits for the host; of other calls no connection alone proves it away.
-        request_id = request_id_of(self.options.headers)
         if is_away(status) if operation is LOGIN else status is None and not failure.maybe_received:
             told = (operation, status, str(outcome), self.delay, self.attempts, self._attempt_started)
-            self._outage().log_retry(*told, request_id=request_id)
+            self._outage().log_retry(*told)
         else:
-            log_retry(operation, outcome, self.delay, self.attempts, request_id)
+            log_retry(operation, outcome, self.delay, self.attempts, request_id_of(self.options.headers))
 
     def _outage(self) -> Outage:
-        return Outage(self.timing.monotonic, self.options.outage)
+        return outage_of(self.options, self.timing.monotonic)
 
     def _attempt_seconds(self) -> float:
         return self.timing.monotonic() - self._attempt_started

@@ -5,13 +5,17 @@ They are those that it came of, and those that an event loop made of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, Protocol, cast
+
+import attrs
 
 __all__ = [
     "BULK_REPORT",
     "CountedReport",
+    "ReportHolder",
+    "add_note",
     "attach_report",
     "endings",
     "held_report",
@@ -34,11 +38,16 @@ class CountedReport(Protocol):
         ...
 
 
-class _ReportHolder:
-    """Holds a report in an exception that is not ours. A pickled or copied exception leaves it behind."""
+@attrs.define(eq=False)
+class ReportHolder:
+    """Holds a report in an exception that is not ours. A pickled or copied exception leaves it behind.
 
-    def __init__(self, report: object = None) -> None:
-        self.report = report
+    `complete` brings what the exception ended to its end, where that was cut off; it is called before the report is
+    handed out.
+    """
+
+    report: object = None
+    complete: Callable[[BaseException], None] | None = attrs.field(default=None, init=False)
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), ()
@@ -46,30 +55,36 @@ class _ReportHolder:
 
 def hold_report(error: BaseException, name: str, report: object, note: str = "") -> None:
     """Let an exception hold a report by a name, and add a line to its text."""
-    vars(error)[name] = _ReportHolder(report)
+    if _found(error, name) is not report:
+        vars(error)[name] = ReportHolder(report)
     if note:
-        _add_note(error, note)
+        add_note(error, note)
 
 
 def held_report(error: BaseException, name: str) -> object:
     """Return the report that this very exception holds by a name; None if it holds none."""
     holder = vars(error).get(name)
-    return holder.report if isinstance(holder, _ReportHolder) else None
+    if isinstance(holder, ReportHolder) and holder.complete is not None:
+        holder.complete(error)
+    return _found(error, name)
+
+
+def _found(error: BaseException, name: str) -> object:
+    holder = vars(error).get(name)
+    return holder.report if isinstance(holder, ReportHolder) else None
 
 
 def attach_report(error: BaseException, report: CountedReport) -> None:
     """Let `bulk.report_of` find the report of the run that this exception ended, and add its counts to its text."""
-    if held_report(error, BULK_REPORT) is report:
-        return
-    hold_report(error, BULK_REPORT, report)
-    if report.read:
-        words = "The run is complete" if report.complete else "The run ended early"
-        _add_note(error, f"{words}: {report.counts()}")
+    words = "The run is complete" if report.complete else "The run ended early"
+    hold_report(error, BULK_REPORT, report, f"{words}: {report.counts()}" if report.read else "")
 
 
-def _add_note(error: BaseException, note: str) -> None:
-    with suppress(Exception):  # a frozen exception takes no note
-        error.add_note(note)
+def add_note(error: BaseException, note: str) -> None:
+    """Add a line to the text of an exception, once."""
+    if note not in getattr(error, "__notes__", ()):
+        with suppress(Exception):  # a frozen exception takes no note
+            error.add_note(note)
 
 
 def related_errors(error: BaseException) -> Iterator[BaseException]:

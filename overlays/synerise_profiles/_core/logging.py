@@ -10,11 +10,14 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .headers import request_id_of
 from .retry import OutageState, is_away
 from .wording import counted
 
 if TYPE_CHECKING:
     from synerise_profiles_api.types import Operation
+
+    from .config import Options
 
 __all__ = [
     "LOGGER",
@@ -24,6 +27,7 @@ __all__ = [
     "log_stale_clock",
     "log_token_renewal",
     "log_uncertain_merge",
+    "outage_of",
 ]
 
 LOGGER = logging.getLogger("synerise_profiles")
@@ -75,11 +79,14 @@ class Outage:
     """Keeps a host that is away from filling the log: one WARNING when that begins, one line when it answers again.
 
     `is_on` says that it is away; then `end` is to be called with the first answer. `clock` returns seconds; `state` is
-    shared by all that talks to the host.
+    shared by all that talks to the host; `request_id` is the caller's own, for the lines of retries.
     """
 
-    def __init__(self, clock: Callable[[], float], state: OutageState | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], state: OutageState | None = None, request_id: str | None = None
+    ) -> None:
         self._clock = clock
+        self._request_id = request_id
         self._state = OutageState() if state is None else state
 
     @property
@@ -97,16 +104,15 @@ class Outage:
         sent_at: float,
         *,
         was_told: bool = False,
-        request_id: str | None = None,
     ) -> None:
         """Log that a failed request is followed by another one; `status` is None where no answer came.
 
         A request that was sent before the server answered again, and fails after that, begins no other outage.
         `was_told` says that it failed in the same way before, and that nothing but a change of the key ends it.
         """
-        shown = _id_text(request_id)
+        shown = _id_text(self._request_id)
         if not is_away(status) and not was_told:
-            log_retry(operation, outcome, delay, attempt, request_id)
+            log_retry(operation, outcome, delay, attempt, self._request_id)
         elif is_away(status) and self._state.begin(sent_at, self._clock):
             text = "%s: %s; it is tried again, the next time in %.2f s%s"
             LOGGER.warning(text, operation.name, outcome, delay, shown)
@@ -118,3 +124,8 @@ class Outage:
         seconds, failures = self._state.end(self._clock())
         failed = counted(failures, "failed request")
         LOGGER.info("%s: the server answers again, after %.1f s and %s", operation.name, seconds, failed)
+
+
+def outage_of(options: Options, clock: Callable[[], float]) -> Outage:
+    """Return what keeps the outages of the host of a client, as calls, bulk runs and queues log them."""
+    return Outage(clock, options.outage, request_id_of(options.headers))

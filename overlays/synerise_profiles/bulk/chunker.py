@@ -28,7 +28,7 @@ from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_defaul
 from synerise_profiles._validation.rules import Note
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .open_chunk import OpenChunk
+from .open_chunk import OpenChunk, placed_indexes
 from .row_preparer import ChunkerOptions, RowPreparer
 
 __all__ = ["Chunker", "ChunkerOptions", "RefuseRow"]
@@ -61,6 +61,9 @@ class Chunker:
         self._full_chunks: deque[Chunk] = deque()
         self.handed_out: deque[Chunk] = deque()
         """The chunks that were returned last; who has one takes it out, so that an interruption loses none."""
+        self.unplaced: deque[tuple[int, Any]] = deque()
+        """Rows in no chunk, by their indexes, once `find_unplaced` was called; who writes one down takes it out."""
+        self._last_from: int | None = None
         self._chunk_count = 0
         self._rule = row_rule(batch_operation, options.checks, note, options.allow_unknown)
         self._encodes_blocks = not (batch_operation.salt_field or batch_operation.uniform_identifier)
@@ -95,11 +98,7 @@ class Chunker:
 
     def flush_due(self, now: float) -> list[Chunk]:
         """Close and return the open chunks while more rows may come, if the first row has waited long enough."""
-        if self.read_delay(None, now) != 0.0:
-            return []
-        for open_chunk in self._in_order():
-            open_chunk.close_all()
-        return self._take_chunks()
+        return [] if self.read_delay(None, now) != 0.0 else self._close_all()
 
     def read_delay(self, seconds: float | None, now: float) -> float | None:
         """For how long a row may be waited for: no more than so many seconds, and until a part chunk is to be sent."""
@@ -118,22 +117,25 @@ class Chunker:
         self._put_rest(self._pending_rows)
         return self.open_chunks()
 
-    def take_unplaced(self, unread: Iterable[Any]) -> list[tuple[int, Any]]:
-        """Take out the rows that are in no chunk, with their indexes, where a run cannot go on; then those not read."""
-        first, block = self._reader.take_last()
-        first = first if block else self.rows_read
+    def find_unplaced(self, unread: Iterable[Any]) -> None:
+        """Find the rows that are in no chunk, where a run cannot go on, and count them as read; then those not read.
+
+        Where an interruption cut in, a second call does the rest; so it does where there are further rows by then.
+        """
+        start, block = self._reader.last()
+        if self._last_from is None:
+            self._last_from = start if block else self.rows_read
+        first = self._last_from
         rows = dict(enumerate([*block, *unread], first))
         # An interruption may have come between the placing of a row and its count.
-        if not any(index >= self.rows_read for index in self._placed()):
+        if not any(index >= self.rows_read for index in placed_indexes(self._full_chunks, self._open_chunks.values())):
             with suppress(BaseException):  # of a function of the caller, perhaps again
                 self._put_rest([row for index, row in rows.items() if index >= self.rows_read])
-        placed, last, self.rows_read = self._placed(), self.rows_read, first + len(rows)
-        return [(index, row) for index, row in rows.items() if index >= last and index not in placed]
-
-    def _placed(self) -> set[int]:
-        """Return the indexes of the rows that are in a chunk that was not taken."""
-        placed = {index for chunk in self._full_chunks for index in chunk.indexes}
-        return placed.union(*(open_chunk.indexes() for open_chunk in self._open_chunks.values()))
+        placed, end = placed_indexes(self._full_chunks, self._open_chunks.values()), first + len(rows)
+        found = [(index, row) for index, row in rows.items() if index >= self.rows_read and index not in placed]
+        all_found = deque([*self.unplaced, *found])
+        # No call from here on, so that no signal's handler is called between.
+        self.unplaced, self.rows_read = all_found, end
 
     def _put_rest(self, rows: Sequence[Any]) -> None:
         while rows:
@@ -143,18 +145,17 @@ class Chunker:
 
     def open_chunks(self) -> list[Chunk]:
         """Close and return the chunks as they are."""
-        for open_chunk in self._in_order():
-            open_chunk.close_all()
+        taken = self._close_all()
         self._open_chunks.clear()
-        return self._take_chunks()
+        return taken
 
-    def _in_order(self) -> list[OpenChunk]:
-        return sorted(self._open_chunks.values(), key=lambda open_chunk: open_chunk.chunk.indexes[:1])
-
-    def _take_chunks(self) -> list[Chunk]:
-        self.handed_out = self._full_chunks
+    def _close_all(self) -> list[Chunk]:
+        for open_chunk in sorted(self._open_chunks.values(), key=lambda each: each.chunk.indexes[:1]):
+            open_chunk.close_all()
+        taken = list(self._full_chunks)
+        self.handed_out.extend(taken)
         self._full_chunks = deque()
-        return list(self.handed_out)
+        return taken
 
     def _open_chunk(self, group: IdentifierGroup) -> OpenChunk:
         found = self._open_chunks.get(group)

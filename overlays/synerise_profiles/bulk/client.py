@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
 from synerise_profiles._core.connections import warm_up, warm_up_async
+from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder
 from synerise_profiles._core.instruments import is_traced
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -146,13 +147,14 @@ class Bulk(ReplayMethods):
         check_call(method, rows, options, is_async=False)
         client, timing = self._client, self._timing
         run: BulkRun | None = None
+        holder = ReportHolder()
         try:
             client_options = client.options
             if batch_operation.operation.deprecated:
                 warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
             # The engine decides about retries, for all its requests together.
             once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header, holder)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
@@ -164,10 +166,12 @@ class Bulk(ReplayMethods):
                     verifier.add_result(run.report)
             run.call_on_finish()
         except BaseException as error:
+            # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
+            error.__dict__[BULK_REPORT] = holder
             try:
-                end_by(run, batch_operation, error)
+                end_by(run, holder, batch_operation, error)
             except BaseException as interruption:
-                end_by(run, batch_operation, interruption)
+                end_by(run, holder, batch_operation, interruption)
                 raise
             if run is not None:
                 with raised_as_itself(run.report, error):
@@ -259,13 +263,14 @@ class AsyncBulk(AsyncReplayMethods):
         check_call(method, rows, options, is_async=True)
         client, timing = self._client, self._timing
         run: BulkRun | None = None
+        holder = ReportHolder()
         try:
             client_options = client.options
             if batch_operation.operation.deprecated:
                 warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
             # The engine decides about retries, for all its requests together.
             once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header, holder)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 await warm_up_async(client, engine.settings.requests_per_second)
@@ -277,10 +282,12 @@ class AsyncBulk(AsyncReplayMethods):
                     verifier.add_result(run.report)
             await awaited(run.call_on_finish())
         except BaseException as error:
+            # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
+            error.__dict__[BULK_REPORT] = holder
             try:
-                end_by(run, batch_operation, error)
+                end_by(run, holder, batch_operation, error)
             except BaseException as interruption:
-                end_by(run, batch_operation, interruption)
+                end_by(run, holder, batch_operation, interruption)
                 raise
             if run is not None:
                 with raised_as_itself(run.report, error):

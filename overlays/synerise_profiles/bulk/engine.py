@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 from synerise_profiles._batching.batch import Chunk, SubBatch
@@ -18,7 +18,8 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
-from synerise_profiles._core.retry import OutageState, RetryPolicy
+from synerise_profiles._core.logging import Outage
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import raised_text
 
@@ -53,7 +54,7 @@ class Engine(Machine[BulkTask]):
         *,
         rows_are_fixed: bool = False,
         pace: Pace | None = None,
-        outage: OutageState | None = None,
+        outage: Callable[[], Outage] | None = None,
     ) -> None:
         self.report = recorder.report
         self.problem: str | None = None
@@ -73,8 +74,8 @@ class Engine(Machine[BulkTask]):
         self._outstanding: set[BulkTask] = set()
         self._outage, self._chunk_count, self._failed_streak, self._exhausted, self._done = outage, 0, 0, False, False
         self._started_at, self._evidence = timing.monotonic(), Evidence()
-        self._search, self._unsent_keys = PoisonSearch(self._evidence), UnsentKeys(recorder.journal is not None)
-        self.wants_rows_at_once = settings.flush_after is not None
+        self._search, self.wants_rows_at_once = PoisonSearch(self._evidence), settings.flush_after is not None
+        self._unsent_keys = UnsentKeys(recorder.journal is not None)
 
     @property
     def max_ready_rows(self) -> int:
@@ -90,14 +91,14 @@ class Engine(Machine[BulkTask]):
         if self._recorder.settled is not None and (call := self._recorder.next_settled()) is not None:
             return call
         if self.problem is not None:
-            return Wait(None) if self._outstanding else self._finish(now)
+            return Wait(None) if self._outstanding else DONE if self._done else self._finish(now)
         for chunk in self._chunker.flush_due(now) if self.wants_rows_at_once and not self._ready else ():
             self._take_chunk(chunk)
         task = self._next_task(now) if self._states or self._ready else None
         if task is not None:
             return task
         if not self._states and not self._ready and self._exhausted:
-            return self._finish(now)
+            return DONE if self._done else self._finish(now)
         pause = self._pause(now) if self._states or self._ready else Wait(None)
         if self._exhausted or self._ready:
             return pause
@@ -156,6 +157,7 @@ class Engine(Machine[BulkTask]):
 
     def close(self) -> None:
         """End now: what is in flight is unsent, and may have been applied."""
+        self.stop_driver()
         self._outstanding.clear()
         if not self._done:
             self._finish(self._timing.monotonic(), is_asked=False)
@@ -315,9 +317,6 @@ class Engine(Machine[BulkTask]):
             self._recorder.keeps_unsent = False  # it is to come again
 
     def _finish(self, now: float, *, is_asked: bool = True) -> BulkStep:
-        if self._done:
-            return DONE
-        self._done = True
         try:
             if self.problem is None:
                 self._recorder.record_end(self._chunk_count)
@@ -329,13 +328,14 @@ class Engine(Machine[BulkTask]):
             self.report.notes |= self._chunker.preparer.notes(has_journal=self._recorder.journal is not None)
         self.report.complete = self.problem is None and not self.report.by_stage["unsent"]
         self.report.timings.held_seconds = self._throttle.held_seconds
+        self._done = True  # from here on nothing is done again
         self._recorder.report_progress(0, now - self._started_at)
         self.failure = self.failure or self._recorder.failure
         return self.next() if is_asked and self._recorder.settled is not None else DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:
         """Report all rows that the source gave and that have no fate yet as unsent."""
-        unplaced = self._chunker.take_unplaced(self.unread_rows())
+        self._chunker.find_unplaced(self.unread_rows())
         waiting = (*self._ready, *self._awaiting_journal, *self._chunker.handed_out, *self._chunker.open_chunks())
         known = {id(self._recorder.resumed_last), *(id(state.chunk) for state in self._states)}
         chunks = {id(chunk): chunk for chunk in waiting if id(chunk) not in known}  # some stand there twice
@@ -347,4 +347,4 @@ class Engine(Machine[BulkTask]):
             state.mark_rest_unsent(f"the run ended: {problem}")
             self._recorder.record(state)
         self._states.clear()
-        self._recorder.record_unread(unplaced, f"the run ended: {problem}")
+        self._recorder.record_unread(self._chunker.unplaced, f"the run ended: {problem}")

@@ -82,7 +82,10 @@ class Journal:
             self._finished = self._was_finished()
             self._flushed_at = time.monotonic()
         except BaseException:  # an interruption too
-            self._file.close()
+            try:
+                self._file.close()
+            finally:  # also where another one cut in
+                self._file.close()
             raise
         self._last_number: int = -1 if found is None else found
         self._last_written = self._last_number

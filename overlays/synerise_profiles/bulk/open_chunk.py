@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from synerise_profiles._validation.rules import fields_of
 
 from .row_preparer import RepeatCounter
 
-__all__ = ["OpenChunk"]
+__all__ = ["OpenChunk", "placed_indexes"]
 
 
 class OpenChunk:
@@ -182,6 +182,12 @@ class OpenChunk:
         if self._sample is not None:
             fields = orjson.loads(row.item)
             self._sample.offer(chunk, [{"clientId": fields} if isinstance(fields, int) else fields])
+
+
+def placed_indexes(full: Iterable[Chunk], open_chunks: Iterable[OpenChunk]) -> set[int]:
+    """Return the indexes of the rows that are in one of these chunks, or held back."""
+    placed = {index for chunk in full for index in chunk.indexes}
+    return placed.union(*(open_chunk.indexes() for open_chunk in open_chunks))
 
 
 def _last_number(open_chunk: OpenChunk, keys: Keys) -> int:

@@ -6,8 +6,8 @@ It sees every rejection, so it also knows when there are too many of them for th
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from heapq import heappush, heappushpop
 from typing import Any
@@ -27,7 +27,7 @@ from synerise_profiles._core.instruments import is_traced
 
 from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
-from .report import Progress, Report
+from .report import Report, progress_of
 from .settings import SHOWN_SETTINGS, BulkSettings
 from .settled import SettledRows
 from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
@@ -112,13 +112,15 @@ class OutcomeRecorder:
         self._tell((index,), {0: "check"})
         return not self.must_end
 
-    def record_unread(self, rows: Iterable[tuple[int, Any]], reason: str) -> None:
+    def record_unread(self, rows: deque[tuple[int, Any]], reason: str) -> None:
         """Write down the rows, by their indexes, that a run did not come to, and that all rows have their fate."""
         self._record_refused()
-        for index, row in rows:
+        while rows:
+            index, row = rows[0]
             letter, reference, function = letter_of(row), None, self._settings.reference
             if issubclass(type(row), UnreadableRow):
                 self.record_refusal(index, row.reference, letter, row.field, row.reason)
+                rows.popleft()
                 continue
             with suppress(BaseException):  # the run has ended already, perhaps by this
                 reference = self._located(index) if function is None else function(row)
@@ -126,6 +128,7 @@ class OutcomeRecorder:
             if self._audit is not None:
                 self.write_audit(self._audit.record_refusal, index, letter.json, reason, "unsent")
             self._tell((index,), {0: "unsent"})
+            rows.popleft()  # last: what is cut off is done again
         self.report.read = self.report.accepted + self.report.rejected_count()
 
     @property
@@ -137,6 +140,7 @@ class OutcomeRecorder:
         """Write down what became of a chunk, unless that was done."""
         if chunk_state.is_recorded:
             return
+        self._record_refused()  # of another one, where that was cut off
         report, chunk, accepted = self.report, chunk_state.chunk, chunk_state.accepted
         counted = CountedChunk(chunk, chunk_state.refused)
         # With the next two lines, as there is no call between: of what is counted the rest is written down at the end.
@@ -194,6 +198,7 @@ class OutcomeRecorder:
             raise self._mismatch(
                 f"rows {entry.first_index} to {entry.last_index} differ", rows_are_built=rows_are_built
             )
+        self._record_refused()
         report, rows, counted = self.report, len(chunk), CountedChunk(chunk, entry.refused)
         # As in `record`.
         self._counted, self.resumed_last = counted, chunk
@@ -244,17 +249,8 @@ class OutcomeRecorder:
             settled = report.accepted + report.rejected_count() - report.resumed
             self._next_point = report.timings.add_point(seconds, settled)
         if self._settings.progress is not None:
-            progress = Progress(
-                read=report.read,
-                accepted=report.accepted,
-                rejected=report.rejected_count(),
-                resumed=report.resumed,
-                requests=report.requests,
-                in_flight=in_flight,
-                seconds=seconds,
-            )
             try:
-                self._settings.progress(progress)
+                self._settings.progress(progress_of(report, in_flight))
             except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
                 self._keep_failure(error)
 
@@ -266,9 +262,9 @@ class OutcomeRecorder:
                 self._keep_failure(error)
 
     def _keep_failure(self, error: BaseException) -> None:
-        if isinstance(error, KeyboardInterrupt):  # it waits for nothing
+        is_first, self.failure = self.failure is None, self.failure or error
+        if isinstance(error, KeyboardInterrupt) and is_first:  # it waits for nothing
             raise error
-        self.failure = self.failure or error
 
     def _located(self, index: int) -> Any:
         if self._locate is None:

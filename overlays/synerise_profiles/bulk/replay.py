@@ -20,6 +20,8 @@ from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
+from synerise_profiles._core.logging import outage_of
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles.deprecations import warn_deprecated
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -30,7 +32,8 @@ from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
 from .replay_file import LetterGroup, ReplayFile
 from .replay_rows import LetterRows, Transform, kept_letter, letter_content
-from .report import BulkStoppedError, Progress, Report
+from .report import BulkStoppedError, Progress, Report, add_counts
+from .run import LastSteps
 from .settings import SALT_FUNCTION, BatchArguments, BulkArguments, BulkSettings, SaltedArguments
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ __all__ = ["METHOD", "OperationCounts", "Replay", "ReplayReport"]
 
 METHOD: Final = "bulk.replay"
 _NOTES_SHOWN: Final = 3
+_UNREAD_TEXT: Final = "not read, and a letter still"
 _SALT_OPTIONS: Final = frozenset({"salt", "keep_duplicates", "default_time"})
 """What letters say of the call that wrote them, and another one is sent by too."""
 
@@ -144,7 +148,10 @@ class ReplayRecorder(OutcomeRecorder):
 
 
 class Replay:
-    """A replay that was begun: `runs` gives the runs of it one after the other, `report` sums them up."""
+    """A replay that was begun: `runs` gives the runs of it one after the other, `report` sums them up.
+
+    `end` ends it, also where it was cut off before: what was done once is not done again.
+    """
 
     def __init__(
         self,
@@ -157,6 +164,8 @@ class Replay:
         pace: Pace | None,
     ) -> None:
         self.report = ReplayReport(operation=METHOD, rejection_store=store, complete=True)
+        self.cut_lines: list[bytes] = []
+        """The lines that a crash cut off, where the file that is read is the one that is replaced."""
         self.left = 0
         """How many refused letters the caller's function left as they are: they are no errors of this call."""
         self.limit_problem: str | None = None
@@ -174,6 +183,10 @@ class Replay:
         self._waiting = list(file.groups)
         self._unread_from = 0
         self._part: Report | None = None
+        self._run: Engine | None = None
+        self._carried, self._is_kept, self._is_noted = 0, True, False
+        steps = (self._end_run, self._carry_unread, self._carry_cut, self._close_letters, self._add_notes)
+        self._last_steps = LastSteps(*steps)
 
     def runs(self) -> Iterator[tuple[Engine, LetterRows]]:
         """Yield each run and its rows, to be driven to its end. Raises BulkStoppedError after one that ended early."""
@@ -188,6 +201,7 @@ class Replay:
                 self._keep_all(group)
                 continue
             run = self._new_run(group, method, batch_operation)
+            self._run = run[0]
             yield run
             self.close_part()
             problem = run[0].problem or self._store.problem
@@ -219,40 +233,75 @@ class Replay:
         part, report = self._part, self.report
         if part is None:
             return
-        counts = report.by_operation.setdefault(part.operation, OperationCounts())
-        for total in (report, counts):
-            total.read += part.read
-            total.accepted += part.accepted
-        counts.rejected += part.rejected_count()
+        rejected, timings, notes = part.rejected_count(), report.timings, dict(report.notes)
+        read = part.accepted + rejected  # as it is once a run has ended
+        before = report.by_operation.get(part.operation, OperationCounts())
+        counts = OperationCounts(
+            read=before.read + read, accepted=before.accepted + part.accepted, rejected=before.rejected + rejected
+        )
+        by_operation = {**report.by_operation, part.operation: counts}
+        by_stage: dict[Stage, int] = {stage: count + part.by_stage[stage] for stage, count in report.by_stage.items()}
+        add_counts(notes, part.notes)
+        waiting, unread_from = self._waiting, read
+        if read >= len(waiting[0]):
+            waiting, unread_from = waiting[1:], 0
+        report.seconds = self._timing.monotonic() - self._started_at
+        # No call from here on, so that no signal's handler is called between.
+        report.read += read
+        report.accepted += part.accepted
         report.requests += part.requests
         report.retries += part.retries
         report.bytes_sent += part.bytes_sent
-        report.timings.throttled += part.timings.throttled
-        report.timings.held_seconds += part.timings.held_seconds
+        timings.throttled += part.timings.throttled
+        timings.held_seconds += part.timings.held_seconds
         report.complete = report.complete and part.complete
-        report.seconds = self._timing.monotonic() - self._started_at
-        for stage, count in part.by_stage.items():
-            report.by_stage[stage] += count
-        report.add_notes(part.notes)
-        self._unread_from = part.read
-        if part.read >= len(self._waiting[0]):
-            self._waiting.pop(0)
-            self._unread_from = 0
-        self._part = None
+        report.by_operation, report.by_stage, report.notes = by_operation, by_stage, notes
+        self._waiting, self._unread_from, self._part = waiting, unread_from, None
 
-    def end_early(self) -> bool:
-        """Let what was not read stay letters; return whether the new file of letters is to be kept."""
-        self.close_part()
-        self.report.complete = False
-        if self._letters is None or not self.report.read:
-            return False
-        count, first = 0, self._unread_from
-        for group in self._waiting:
-            count += self._letters.carry(self._file.lines(group, first))
-            first = 0
-        if count:
-            self.report.add_notes({"not read, and a letter still": count})
-        return self._letters.problem is None
+    def end(self, error: BaseException | None) -> None:
+        """End the run at hand, let what was not read stay letters, and close the new file of letters."""
+        with SignalHold():
+            if error is None:
+                self._last_steps.do(None)
+            else:
+                self._last_steps.do_all(error)
+
+    def _end_run(self, error: BaseException | None) -> None:
+        if error is not None:
+            if self._run is not None and self._part is not None:
+                self._run.fail(error)
+                self._run.close()
+            self.close_part()
+            self.report.complete = False
+
+    def _carry_unread(self, error: BaseException | None) -> None:
+        letters = self._letters
+        if error is None:
+            return
+        may_be_kept, self._is_kept = letters is not None and self.report.read > 0, False
+        while letters is not None and may_be_kept and self._waiting:
+            for line in self._file.lines(self._waiting[0], self._unread_from):
+                self._carried += letters.carry((line,))
+                self._unread_from += 1
+            self._waiting, self._unread_from = self._waiting[1:], 0
+        is_whole = letters is None or letters.problem is None
+        self._is_kept = may_be_kept and (is_whole or self._options.get("dead_letter_mode") == "append")
+
+    def _carry_cut(self, _: BaseException | None) -> None:
+        while self._letters is not None and self._is_kept and self.cut_lines:
+            self._letters.carry(self.cut_lines[:1])
+            del self.cut_lines[:1]
+
+    def _close_letters(self, _: BaseException | None) -> None:
+        self._store.close(is_kept=self._is_kept)
+
+    def _add_notes(self, _: BaseException | None) -> None:
+        if not self._is_noted:
+            notes = dict(self.report.notes)
+            add_counts(notes, {_UNREAD_TEXT: self._carried} if self._carried else {})
+            add_counts(notes, {} if self._letters is None else self._letters.end_notes)
+            # As above.
+            self.report.notes, self._is_noted = notes, True
 
     def _new_run(
         self, group: LetterGroup, method: _Method, batch_operation: BatchOperation
@@ -268,7 +317,7 @@ class Replay:
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
         recorder = ReplayRecorder(batch_operation, settings, rows, self)
         recorder.report.notes = rows.notes
-        policy, outage = client_options.retry, client_options.outage
+        policy, outage = client_options.retry, functools.partial(outage_of, client_options, timing.monotonic)
         return Engine(batch_operation, settings, recorder, timing, policy, outage=outage, pace=self._pace), rows
 
     def _keep_all(self, group: LetterGroup) -> None:

@@ -15,7 +15,7 @@ from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
-from synerise_profiles._core.error_chain import attach_report
+from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder, attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -109,18 +109,21 @@ class ReplayMethods(Resource):
         once = client.with_options(max_retries=0, deprecations="ignore")
         refuse_coroutine_function(METHOD, "on_finish", on_finish)
         replay: Replay | None = None
+        holder = ReportHolder()
         try:
             with (
                 nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
                 feature_span(METHOD, run_end),
-                open_replay(path, options, client.options, timing) as replay,
+                open_replay(path, options, client.options, timing, holder) as replay,
             ):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
                     warm_up(client, engine.settings.requests_per_second)
                     drive(engine, rows, once.send, timing)
         except BaseException as error:
-            _attach_report(error, replay)
+            # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
+            error.__dict__[BULK_REPORT] = holder
+            _attach_report(error, replay, holder)
             raise
         return replay.report
 
@@ -160,24 +163,29 @@ class AsyncReplayMethods(Resource):
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
         once = client.with_options(max_retries=0, deprecations="ignore")
         replay: Replay | None = None
+        holder = ReportHolder()
         try:
             async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
                 with (
                     feature_span(METHOD, run_end),
-                    open_replay(path, options, client.options, timing) as replay,
+                    open_replay(path, options, client.options, timing, holder) as replay,
                 ):
                     run_end.report = replay.report
                     for engine, rows in replay.runs():
                         await warm_up_async(client, engine.settings.requests_per_second)
                         await drive(engine, rows, once.send, timing)
         except BaseException as error:
-            _attach_report(error, replay)
+            # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
+            error.__dict__[BULK_REPORT] = holder
+            _attach_report(error, replay, holder)
             raise
         return replay.report
 
 
 @contextmanager
-def open_replay(path: object, options: Mapping[str, Any], client_options: Options, timing: Timing) -> Generator[Replay]:
+def open_replay(
+    path: object, options: Mapping[str, Any], client_options: Options, timing: Timing, holder: ReportHolder
+) -> Generator[Replay]:
     """Check the call and the file, open the letters to be written, and close all of it however the replay ends."""
     settings = _checked_settings(options, timing)
     mode = settings.dead_letter_mode
@@ -193,32 +201,40 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
             raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
         store = RejectionStore[Rejection](letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
+        replay.cut_lines = list(file.cut_lines()) if is_own and file.notes else []
         replay.report.dead_letter = target
         replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
-        is_kept = True
+        holder.report, holder.complete = replay.report, replay.end
         try:
             yield replay
+            replay.end(None)
         except BaseException as error:
-            is_kept = replay.end_early() or (mode == "append" and replay.report.read > 0)
-            attach_report(error, replay.report)
+            error.__dict__[BULK_REPORT] = holder
+            _end_by(replay, error)
             raise
-        finally:
-            if letters is not None and is_own and file.notes and is_kept:
-                letters.carry(file.cut_lines())
-            store.close(is_kept=is_kept)
-            replay.report.add_notes({} if letters is None else letters.end_notes)
         if store.problem is not None:
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:
         file.close()
 
 
-def _attach_report(error: BaseException, replay: Replay | None) -> None:
+def _end_by(replay: Replay, error: BaseException) -> None:
+    """End a replay by an exception, and attach the report to it; another one that cuts in ends it too."""
+    try:
+        replay.end(error)
+        attach_report(error, replay.report)
+    except BaseException as interruption:
+        replay.end(interruption)
+        attach_report(interruption, replay.report)
+        raise
+
+
+def _attach_report(error: BaseException, replay: Replay | None, holder: ReportHolder) -> None:
     """Attach the report to what ended a replay, also where it cut in while that began or ended, but to no refusal."""
     if replay is not None:
-        attach_report(error, replay.report)
+        _end_by(replay, error)
     elif not isinstance(error, InvalidRequestError | OSError):
-        attach_report(error, ReplayReport(operation=METHOD))
+        holder.report = ReplayReport(operation=METHOD)
 
 
 def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSettings:

@@ -29,6 +29,8 @@ __all__ = [
     "ReasonCount",
     "RejectedRowsError",
     "Report",
+    "add_counts",
+    "progress_of",
     "report_of",
 ]
 
@@ -228,8 +230,26 @@ class Report(HintsNames):
 
     def add_notes(self, notes: Mapping[str, int]) -> None:
         """Add the notes that a source counted."""
-        for text, count in notes.items():
-            self.notes[text] = self.notes.get(text, 0) + count
+        add_counts(self.notes, notes)
+
+
+def add_counts(counts: dict[str, int], further: Mapping[str, int]) -> None:
+    """Add the counts of notes to others."""
+    for text, count in further.items():
+        counts[text] = counts.get(text, 0) + count
+
+
+def progress_of(report: Report, in_flight: int) -> Progress:
+    """Return where a run stands, with so many requests in flight."""
+    return Progress(
+        read=report.read,
+        accepted=report.accepted,
+        rejected=report.rejected_count(),
+        resumed=report.resumed,
+        requests=report.requests,
+        in_flight=in_flight,
+        seconds=report.seconds,
+    )
 
 
 class Rejected:

@@ -5,11 +5,13 @@ A request that the server is too busy for holds the others back too. One that br
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from synerise_profiles._batching.bisection import SubBatchTask
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import AttemptFailure, OutageState, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
 
@@ -29,9 +31,9 @@ class Retries:
         policy: RetryPolicy,
         throttle: Throttle,
         timing: Timing,
-        outage: OutageState | None = None,
+        outage: Callable[[], Outage] | None = None,
     ) -> None:
-        self._outage = Outage(timing.monotonic, outage)
+        self._outage = Outage(timing.monotonic) if outage is None else outage()
         self._operation, self._report = operation, report
         self._policy, self._throttle, self._timing = policy, throttle, timing
 

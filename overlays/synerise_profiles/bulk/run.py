@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +20,10 @@ from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
-from synerise_profiles._core.error_chain import attach_report, endings
+from synerise_profiles._core.error_chain import ReportHolder, add_note, attach_report, endings
 from synerise_profiles._core.files import refuse_same_files
-from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.logging import LOGGER, outage_of
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
@@ -32,14 +34,14 @@ from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .letter_file import LetterFile, open_letters
 from .recorder import OutcomeRecorder
-from .report import BulkStoppedError, Report
+from .report import BulkStoppedError, Report, add_counts
 from .settings import BulkSettings
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
     from synerise_profiles._core.config import Options
 
-__all__ = ["BulkRun", "end_by"]
+__all__ = ["BulkRun", "LastSteps", "end_by"]
 
 _MAX_LOGGED_FIELDS: Final = 5
 _STAGE_WORDS: Final = {"check": "refused by the checks", "server": "refused by the server"}
@@ -51,13 +53,38 @@ _ROW_ERROR_NOTE: Final = (
 )
 
 
+class LastSteps:
+    """The steps that end a run, in their order. Each gets what ended it, None for a run that came to its end."""
+
+    def __init__(self, *steps: Callable[[BaseException | None], None]) -> None:
+        self._left = list(reversed(steps))
+
+    def do(self, error: BaseException | None) -> None:
+        """Do those that are left; what one raises is raised, and a second call begins with it."""
+        while self._left:
+            self._left[-1](error)
+            self._left.pop()
+
+    def do_all(self, error: BaseException) -> None:
+        """Do those that are left; what raises an Exception twice, such as a file that cannot be closed, is left out."""
+        failed: object = None
+        while self._left:
+            try:
+                self.do(error)
+            except Exception:  # noqa: BLE001 - what ended the run is raised
+                if self._left and self._left[-1] is failed:
+                    self._left.pop()
+                failed = self._left[-1] if self._left else None
+
+
 class BulkRun:
     """A run from the moment at which its arguments are accepted to its end, whatever ends it.
 
     Making it refuses the arguments that cannot work; `open` opens the files. What it has opened `close` closes at the
     end of a run that went well, and `end_by` after any exception, also one that cut into `close`: each step of closing
-    is done again until it was done once. `journal_header` is what, beside the settings, another call with the same
-    journal must have in common with this one.
+    is done again until it was done once. Should one after the other cut into that, `holder`, by which each of them
+    holds the report, does the rest before it is handed out. `journal_header` is what, beside the settings, another call
+    with the same journal must have in common with this one.
     """
 
     def __init__(
@@ -68,6 +95,7 @@ class BulkRun:
         client_options: Options,
         timing: Timing,
         journal_header: Mapping[str, Any],
+        holder: ReportHolder,
     ) -> None:
         self._handled = sys.exception()
         settings = self._settings = BulkSettings(**options)
@@ -85,9 +113,11 @@ class BulkRun:
         self._letters: LetterFile | None = None
         self._letter_problem: str | None = None
         self._opened: tuple[Engine, OutcomeRecorder] | None = None
-        self._is_logged = self._is_told = False
-        self._to_close = [self._close_journal, self._close_audit, self._sync_audit, self._close_letters, self._log_end]
+        self._is_logged = self._is_noted = self._is_told = False
+        files = (self._close_letters, self._add_notes, self._sync_audit, self._close_audit, self._close_journal)
+        self._last_steps = LastSteps(self._end_engine, self._log_end, *files)
         self.report = Report(operation=batch_operation.operation.name, unit=getattr(source, "unit", "row"))
+        self._holder, holder.report, holder.complete = holder, self.report, self._complete
 
     def open(self) -> Engine:
         """Open the files, and return what drives the run."""
@@ -112,7 +142,7 @@ class BulkRun:
             self._client_options.retry,
             rows_are_fixed=self._rows_are_fixed,
             pace=self._pace,
-            outage=self._client_options.outage,
+            outage=partial(outage_of, self._client_options, self._timing.monotonic),
         )
         self._opened = engine, recorder
         _log_start(engine, settings)
@@ -121,7 +151,8 @@ class BulkRun:
 
     def close(self) -> None:
         """Close the files of a run that came to its end; raise what stopped it, if that was early."""
-        self._close(None)
+        self._last_steps.do(None)
+        self._holder.complete = None
         if self._opened is not None:
             engine, recorder = self._opened
             problem, at_end = engine.problem or recorder.problem or self._letter_problem, self._letter_problem
@@ -154,22 +185,21 @@ class BulkRun:
 
     def end_by(self, error: BaseException) -> None:
         """Close what is open, and attach the report to what ended the run, or to why a loop cancelled it."""
-        failed: object = None
-        while self._to_close:
-            try:
-                self._close(error)
-            except Exception:  # noqa: BLE001 - what ended the run is raised
-                step = self._to_close[-1]
-                if step is failed:  # twice: a file that cannot be closed
-                    self._to_close.pop()
-                failed = step
-        for ending in endings(error, self._handled):
-            attach_report(ending, self.report)
+        with SignalHold():
+            self._complete(error)
+            for ending in endings(error, self._handled):
+                attach_report(ending, self.report)
 
-    def _close(self, error: BaseException | None) -> None:
-        while self._to_close:
-            self._to_close[-1](error)
-            self._to_close.pop()
+    def _complete(self, error: BaseException) -> None:
+        with SignalHold():
+            self._last_steps.do_all(error)
+        self._holder.complete = None
+
+    def _end_engine(self, error: BaseException | None) -> None:
+        """End what drives the run, where that was cut off."""
+        if error is not None and self._opened is not None:
+            self._opened[0].fail(error)
+            self._opened[0].close()
 
     def _log_end(self, error: BaseException | None) -> None:
         if self._opened is None or not self._is_logged or not LOGGER.isEnabledFor(logging.INFO):
@@ -192,24 +222,28 @@ class BulkRun:
         self.report.dead_letter = target
 
     def _close_letters(self, error: BaseException | None) -> None:
-        """Close the dead-letter file, and add the notes of the source to the report.
-
-        After a run that was refused, the file that was there stays as it was.
-        """
+        """Close the dead-letter file. After a run that was refused, the file that was there stays as it was."""
         is_kept = error is None or (self.report.read > 0 and not isinstance(error, JournalMismatchError))
-        if self._opened is not None:
-            if self._source is None and isinstance(error, InvalidRequestError):
-                error.add_note(_ROW_ERROR_NOTE)
-            notes = getattr(self._source, "notes", None)
-            if notes:
-                self.report.add_notes(notes)
+        if self._opened is not None and self._source is None and isinstance(error, InvalidRequestError):
+            add_note(error, _ROW_ERROR_NOTE)
         if self._letters is not None:  # an interruption may have come before the store had them
             self.report.rejection_store.write_to(self._letters)
         store = self.report.rejection_store
         store.close(is_kept=is_kept)
         self._letter_problem = store.problem
-        if self._letters is not None:
-            self.report.add_notes(self._letters.end_notes)
+
+    def _add_notes(self, _: BaseException | None) -> None:
+        """Add the notes of the source, and of the letters, to the report."""
+        found: list[Mapping[str, int] | None] = [None if self._letters is None else self._letters.end_notes]
+        if self._opened is not None:
+            found.append(getattr(self._source, "notes", None))
+        if self._is_noted or not any(found):
+            return
+        notes = dict(self.report.notes)
+        for further in filter(None, found):
+            add_counts(notes, further)
+        # No call between these, so that no signal's handler is called there.
+        self.report.notes, self._is_noted = notes, True
 
     def _sync_audit(self, _: BaseException | None) -> None:
         if self._opened is not None and self._audit is not None:
@@ -224,12 +258,12 @@ class BulkRun:
             self._journal.close()
 
 
-def end_by(run: BulkRun | None, batch_operation: BatchOperation, error: BaseException) -> None:
-    """End a run by an exception; one that was not refused gets a report also where it cut in before there was a run."""
+def end_by(run: BulkRun | None, holder: ReportHolder, batch_operation: BatchOperation, error: BaseException) -> None:
+    """End a run by an exception; one that was not refused has a report also where it cut in before there was a run."""
     if run is not None:
         run.end_by(error)
     elif not isinstance(error, InvalidRequestError):
-        attach_report(error, Report(operation=batch_operation.operation.name))
+        holder.report = Report(operation=batch_operation.operation.name)
 
 
 def _raise_what_stopped(

@@ -19,6 +19,7 @@ from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
 from synerise_profiles._core.error_chain import endings
 from synerise_profiles._core.files import refuse_same_files
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
@@ -124,16 +125,20 @@ class DeltaRun:
                 sample=sample,
             )
             yield run
+            run.close_state()
         except BaseException as error:
-            if run is not None:
-                run.end_early(error, handled)
-            with suppress(DeltaStateError):
-                state.close()
+            try:
+                _end_early(run, state, error, handled)
+            finally:  # also where another one cut in
+                _end_early(run, state, sys.exception() or error, handled)
             raise
+
+    def close_state(self) -> None:
+        """Close the state of a run that came to its end; the report says what is wrong with it."""
         try:
-            state.close()
+            self.state.close()
         except DeltaStateError as error:
-            report.state_problem = report.state_problem or _state_problem(error)
+            self.report.state_problem = self.report.state_problem or _state_problem(error)
 
     @property
     def tag(self) -> int | None:
@@ -271,6 +276,15 @@ class DeltaRun:
         """Return what was found, as a plan."""
         names = [field.name for field in attrs.fields(DeltaPlan)]
         return DeltaPlan(**{name: getattr(self.report, name) for name in names})
+
+
+def _end_early(run: DeltaRun | None, state: DeltaState, error: BaseException, handled: BaseException | None) -> None:
+    """End what an exception ended; where another one cut in, a second call does the rest."""
+    with SignalHold():
+        if run is not None:
+            run.end_early(error, handled)
+        with suppress(DeltaStateError):
+            state.close()
 
 
 def _state_problem(error: DeltaStateError) -> str:

@@ -19,6 +19,7 @@ from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.connections import warm_up_async
 from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -132,9 +133,10 @@ class AsyncQueue(HintsNames):
     def _stop(self, *, warn: bool) -> None:
         self._core.is_stopped = True
         if not self._is_reported:
-            self._is_reported = True
             seconds = self._now() - self._core.started_at
-            report_end(self.stats(), seconds, list(self._core.undelivered()), self._settings, warn=warn)
+            with SignalHold():  # what is written to the spill file is written once
+                self._is_reported = True
+                report_end(self.stats(), seconds, list(self._core.undelivered()), self._settings, warn=warn)
 
     async def _wait_until_settled(self, mark: int, timeout: float) -> FlushResult:  # noqa: ASYNC109
         core = self._core

@@ -29,7 +29,7 @@ from synerise_profiles._batching.operations import BatchOperation, parse_server_
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import OutageState, RetryPolicy
+from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted
 
@@ -63,7 +63,7 @@ class QueueCore:
         policy: RetryPolicy,
         timing: Timing,
         pace: Pace | None = None,
-        outage: OutageState | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._inflight = InflightLimits(settings, len(batch_operations))
         retries = policy.max_retries
@@ -76,7 +76,7 @@ class QueueCore:
         self._settings, self._pace, self._client_policy = settings, pace, policy
         self._timing, self._backoff = timing, QueueBackoff(policy, timing)
         self._now, self.started_at = timing.monotonic, timing.monotonic()
-        self._outage = Outage(timing.monotonic, outage)
+        self._outage = outage or Outage(timing.monotonic)
         self._clock_sub_batch = SubBatch(())
         self._requests_in_flight = 0
         self._round_robin = self._last_group = 0

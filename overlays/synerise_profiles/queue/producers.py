@@ -19,7 +19,7 @@ from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
 from synerise_profiles._batching.throttle import OwnPace, Pace
 from synerise_profiles._core.config import Options
 from synerise_profiles._core.instruments import observe_queue
-from synerise_profiles._core.logging import LOGGER
+from synerise_profiles._core.logging import LOGGER, outage_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.plain_rows import asked_plainly
 from synerise_profiles._validation.rules import Note
@@ -122,7 +122,9 @@ class QueueParts:
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         pace = _open_pace(settings, options.base_url)
-        self.core = QueueCore(batch_operations, settings, options.retry, timing, pace, options.outage)
+        self.core = QueueCore(
+            batch_operations, settings, options.retry, timing, pace, outage_of(options, timing.monotonic)
+        )
         observe_queue(self.core)
         LOGGER.info("queue started: up to %d rows, %d requests at a time", settings.max_items, settings.concurrency)
         encoders = [QueueRowEncoder(batch_operation, settings, note) for batch_operation in batch_operations]

@@ -1,11 +1,12 @@
 """The queues of this process, for the two moments at which nobody calls them: atexit and fork.
 
 At the end of the program every queue starts to send what it holds, and then each is waited for, up to its own
-`exit_timeout`; what is left is written to the spill file and counted in a warning. The threads are daemons, so a server
-that is away cannot keep the program alive. A child of fork has a copy of the rows but none of the threads, and its
-locks may be held by threads that it does not have; so a queue forgets everything in the child (the parent sends its
-rows) and gets new locks. With gevent the locks and threads are greenlets' ones, as soon as it has patched them: they
-are looked up when a queue is made, and no wait is longer than its deadline. A process that is killed runs none of this.
+`exit_timeout`; what is left is written to the spill file and counted in a warning. Ctrl-C ends the waiting, and not
+that. The threads are daemons, so a server that is away cannot keep the program alive. A child of fork has a copy of the
+rows but none of the threads, and its locks may be held by threads that it does not have; so a queue forgets everything
+in the child (the parent sends its rows) and gets new locks. With gevent the locks and threads are greenlets' ones, as
+soon as it has patched them: they are looked up when a queue is made, and no wait is longer than its deadline. A process
+that is killed runs none of this.
 """
 
 from __future__ import annotations
@@ -70,12 +71,19 @@ def _at_exit() -> None:
     started_at = time.monotonic()
     # All of them start first, so that none waits for another.
     timeouts = [(queue, queue.start_shutdown()) for queue in list(_queues)]
-    problem: Warning | None = None
-    for queue, seconds in timeouts:
+    problem: BaseException | None = None
+    while timeouts:
+        queue, seconds = timeouts[0]
+        is_interrupted = problem is not None and not isinstance(problem, Exception)
         try:
-            queue.finish_shutdown(max(0.0, started_at + seconds - time.monotonic()))
-        except Warning as warning:  # where warnings are errors; the other queues come first
-            problem = warning
+            queue.finish_shutdown(0.0 if is_interrupted else max(0.0, started_at + seconds - time.monotonic()))
+        except Exception as error:  # noqa: BLE001 - a warning that is an error; the other queues come first
+            problem = problem or error
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what another handler raises, once for each queue
+            is_second, problem = is_interrupted, error
+            if not is_second:
+                continue
+        timeouts.pop(0)
     if problem is not None:
         raise problem
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._core.connections import warm_up
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.names import HintsNames
@@ -74,8 +75,7 @@ class Queue(HintsNames):
         # The thread that has the lock. A signal's handler or a finalizer that runs in it would wait for itself.
         self._lock_owner = 0
         self._callback_threads: set[int] = set()
-        self._is_reported = False
-        self._pid = os.getpid()
+        self._is_reported, self._pid = False, os.getpid()
 
     def enqueue(self, channel: Channel, encoded_row: EncodedRow, timeout: float | None) -> None:
         """Hold a row that was checked and encoded: what a producer's `put` calls."""
@@ -185,8 +185,9 @@ class Queue(HintsNames):
         result = self._wait_until_settled(mark, deadline)
         self._with_lock(self._stop)
         if not self._is_reported:
-            self._is_reported = True
-            report_end(result.stats, self._now() - core.started_at, list(self.undelivered()), self._settings, warn=warn)
+            with SignalHold():  # what is written to the spill file is written once
+                self._is_reported, rows = True, list(self.undelivered())
+                report_end(result.stats, self._now() - core.started_at, rows, self._settings, warn=warn)
         return result
 
     def _stop(self) -> None:

@@ -85,7 +85,10 @@ class DatabaseFile:
             open_into(self._claim, target, os.O_RDWR | OPEN_FLAGS)
             _claim(self._claim[0], noun)
         except BaseException as error:
-            self.close()
+            try:
+                self.close()
+            finally:  # also where an interruption cut in
+                self.close()
             if isinstance(error, OSError | sqlite3.Error | UnicodeDecodeError):
                 raise database_error(error, noun) from None
             raise

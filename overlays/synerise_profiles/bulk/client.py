@@ -87,6 +87,8 @@ class Bulk(ReplayMethods):
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
+        # The engine decides about retries, for all its requests together.
+        self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
 
     @shows_options(lambda: (ProfileArguments, BulkSettings))
@@ -150,13 +152,11 @@ class Bulk(ReplayMethods):
             client_options = client.options
             if batch_operation.operation.deprecated:
                 warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            # The engine decides about retries, for all its requests together.
-            once = client.with_options(max_retries=0, deprecations="ignore")
             run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
-                drive(engine, rows, once.send, timing)
+                drive(engine, rows, self._once.send, timing)
                 run.close()
                 verifier = None if engine.sample is None else run.start_verification()
                 if verifier is not None:
@@ -181,6 +181,8 @@ class AsyncBulk(AsyncReplayMethods):
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
+        # The engine decides about retries, for all its requests together.
+        self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
 
     @shows_options(lambda: (ProfileArguments, BulkSettings))
@@ -263,13 +265,11 @@ class AsyncBulk(AsyncReplayMethods):
             client_options = client.options
             if batch_operation.operation.deprecated:
                 warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            # The engine decides about retries, for all its requests together.
-            once = client.with_options(max_retries=0, deprecations="ignore")
             run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 await warm_up_async(client, engine.settings.requests_per_second)
-                await drive(engine, rows, once.send, timing)
+                await drive(engine, rows, self._once.send, timing)
                 run.close()
                 verifier = None if engine.sample is None else run.start_verification()
                 if verifier is not None:

@@ -77,6 +77,7 @@ class ReplayMethods(Resource):
     """The method of `Bulk` that sends dead letters again."""
 
     _client: ClientProtocol
+    _once: ClientProtocol
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -106,7 +107,6 @@ class ReplayMethods(Resource):
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        once = client.with_options(max_retries=0, deprecations="ignore")
         refuse_coroutine_function(METHOD, "on_finish", on_finish)
         replay: Replay | None = None
         try:
@@ -118,7 +118,7 @@ class ReplayMethods(Resource):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
                     warm_up(client, engine.settings.requests_per_second)
-                    drive(engine, rows, once.send, timing)
+                    drive(engine, rows, self._once.send, timing)
         except BaseException as error:
             _attach_report(error, replay)
             raise
@@ -129,6 +129,7 @@ class AsyncReplayMethods(Resource):
     """The method of `AsyncBulk` that sends dead letters again."""
 
     _client: AsyncClientProtocol
+    _once: AsyncClientProtocol
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -158,7 +159,6 @@ class AsyncReplayMethods(Resource):
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        once = client.with_options(max_retries=0, deprecations="ignore")
         replay: Replay | None = None
         try:
             async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
@@ -169,7 +169,7 @@ class AsyncReplayMethods(Resource):
                     run_end.report = replay.report
                     for engine, rows in replay.runs():
                         await warm_up_async(client, engine.settings.requests_per_second)
-                        await drive(engine, rows, once.send, timing)
+                        await drive(engine, rows, self._once.send, timing)
         except BaseException as error:
             _attach_report(error, replay)
             raise

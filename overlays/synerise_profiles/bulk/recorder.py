@@ -335,7 +335,7 @@ class OutcomeRecorder:
         identifier = masked_identifier(self._batch_operation, row.json)
         if self._order_digest is not None and row.order_digest is None:
             row = row.of_order(self._order_digest(fields["index"]))
-        self.report.add(Rejection(identifier=identifier, **fields), row)
+        self.report.rejection_store.add(Rejection(identifier=identifier, **fields), row, self.report.by_stage)
         self.problem = self.problem or self.report.rejection_store.problem
         if self._thresholds is not None and self.problem is None and fields["stage"] != "unsent":
             self._check_error_limit(self._thresholds)

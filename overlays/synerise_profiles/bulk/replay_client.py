@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
@@ -188,7 +187,7 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
         head = LetterHead(operation=METHOD)
         is_own = target is not None and str(target) == file.path
         letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
-        store = RejectionStore[Rejection](letters)
+        store = RejectionStore(letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.dead_letter = target
         replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})

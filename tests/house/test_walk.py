@@ -14,7 +14,7 @@ PROGRAM = Path(__file__).with_name("walk.py")
 # At most so many files, and so many changes from one to another.
 BOUNDS = {"row": (30, 100), "answer": (17, 40)}
 # What it is as long as it is over the bounds; it may not become more.
-STANDS = {"row": (36, 105), "answer": (18, 34)}
+STANDS = {"row": (31, 97), "answer": (17, 33)}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def walk() -> dict[str, dict[str, int]]:
     return json.loads(done.stdout)
 
 
-_REACHED = {("answer", "changes")}
+_REACHED = {("row", "changes"), ("answer", "files"), ("answer", "changes")}
 # About 25 of a row's files are those of the client, the transport, the sources and the rules, each a subject of its own
 # within the house's size of a module. To meet fewer, unrelated subjects would have to share a file.
 _NOT_YET = pytest.mark.xfail(reason="more is met than asked, each file of a subject of its own", strict=True)

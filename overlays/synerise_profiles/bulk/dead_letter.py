@@ -34,18 +34,18 @@ __all__ = ["RejectionStore"]
 _MAX_MEMORY_ITEMS: Final = 1000
 
 
+@attrs.define(eq=False, repr=False)
 class RejectionStore:
-    """Keeps rejections and the lines of them. `letters` is the dead-letter file; None stands for a temporary file.
+    """Keeps rejections and the lines of them. `file` is the dead-letter file; None stands for a temporary file.
 
     `entering` is what is being kept: a rejection, and its row for the dead-letter file alone.
     """
 
-    def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
-        self.entering: tuple[Rejection, LetterRow] | None = None
-        self._max_in_memory = max_in_memory
-        self._in_memory: list[Rejection] = []
-        self._is_all_in_memory = True
-        self._file = letters
+    _file: LetterFile | None = None
+    _max_in_memory: int = _MAX_MEMORY_ITEMS
+    entering: tuple[Rejection, LetterRow] | None = attrs.field(default=None, init=False)
+    _in_memory: list[Rejection] = attrs.field(factory=list[Rejection], init=False)
+    _is_all_in_memory: bool = attrs.field(default=True, init=False)
 
     def write_to(self, letters: LetterFile) -> None:
         """Write the rejections to a dead-letter file as well; called before the first one."""

@@ -1,4 +1,4 @@
-"""The basic rules of a body: what names no profile or the wrong one, and names that are slips.
+"""The basic rules: a row names a profile, its identifiers are of the right type, and no field name is misspelt.
 
 They are the same for a row of a batch, whoever sends it, and for the body of a single call (`check_body_of`), where
 nulls are the caller's word, since they were written by hand, and notes have no place to go. Everything else is left to

@@ -1,4 +1,4 @@
-"""Names that a caller gives by themselves, which the document does not have or reserves: refused where they are given.
+"""Checks of field names in arguments: nulls allowed for fields that no row has, and names that the server reserves.
 
 Names in rows are judged by the rules of objects.
 """

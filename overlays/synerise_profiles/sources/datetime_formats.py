@@ -1,4 +1,4 @@
-"""Formats of dates and times: those of strptime, ISO 8601, and the names of what numbers count; what each can hold.
+"""Formats of dates and times: strptime, ISO 8601, counted numbers; whether one is valid, and whether it has a zone.
 
 All of it is known when a mapping is made: a format by which no cell can be read is refused where it is written.
 """

@@ -24,6 +24,7 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import is_traced
+from synerise_profiles._core.retry import THROTTLED_STATUSES
 
 from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
@@ -35,7 +36,6 @@ from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 __all__ = ["OutcomeRecorder"]
 
 _MAX_FIRST_REASONS = 3
-_THROTTLED = frozenset({429, 503})
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
 """A path of names alone. Any other may hold a key of the caller's that is personal."""
 
@@ -166,7 +166,7 @@ class OutcomeRecorder:
     def note_response(self, task: SubBatchTask, result: SendResult, now: float, *, is_success: bool) -> None:
         """Count a response that confirms rows and is not documented so, one that was throttled or slow."""
         timings, seconds, status = self.report.timings, now - task.sent_at, result.status
-        timings.throttled += status in _THROTTLED
+        timings.throttled += status in THROTTLED_STATUSES
         if len(timings.slowest) < MAX_SLOWEST or seconds > timings.slowest[0].seconds:
             sub_batch, indexes = task.sub_batch, task.chunk_state.chunk.indexes
             first, last, rows = indexes[sub_batch.positions[0]], indexes[sub_batch.positions[-1]], sub_batch.positions

@@ -87,6 +87,7 @@ class Bulk(ReplayMethods):
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
+        self._client_options = client.options
         # The engine decides about retries, for all its requests together.
         self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
@@ -149,10 +150,9 @@ class Bulk(ReplayMethods):
         client, timing = self._client, self._timing
         run: BulkRun | None = None
         try:
-            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+                warn_deprecated(batch_operation.operation, self._client_options.deprecations, timing.wall())
+            run = BulkRun(batch_operation, rows, options, self._client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
@@ -181,6 +181,7 @@ class AsyncBulk(AsyncReplayMethods):
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
+        self._client_options = client.options
         # The engine decides about retries, for all its requests together.
         self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
@@ -262,10 +263,9 @@ class AsyncBulk(AsyncReplayMethods):
         client, timing = self._client, self._timing
         run: BulkRun | None = None
         try:
-            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header)
+                warn_deprecated(batch_operation.operation, self._client_options.deprecations, timing.wall())
+            run = BulkRun(batch_operation, rows, options, self._client_options, timing, journal_header)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 await warm_up_async(client, engine.settings.requests_per_second)

@@ -77,6 +77,7 @@ class ReplayMethods(Resource):
 
     _client: ClientProtocol
     _once: ClientProtocol
+    _client_options: Options
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -112,7 +113,7 @@ class ReplayMethods(Resource):
             with (
                 nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
                 feature_span(METHOD, run_end),
-                open_replay(path, options, client.options, timing) as replay,
+                open_replay(path, options, self._client_options, timing) as replay,
             ):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
@@ -129,6 +130,7 @@ class AsyncReplayMethods(Resource):
 
     _client: AsyncClientProtocol
     _once: AsyncClientProtocol
+    _client_options: Options
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -163,7 +165,7 @@ class AsyncReplayMethods(Resource):
             async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
                 with (
                     feature_span(METHOD, run_end),
-                    open_replay(path, options, client.options, timing) as replay,
+                    open_replay(path, options, self._client_options, timing) as replay,
                 ):
                     run_end.report = replay.report
                     for engine, rows in replay.runs():

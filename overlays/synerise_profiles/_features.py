@@ -60,10 +60,10 @@ class ClientExtensions(Resources):
 
         return DeltaSync(cast("ClientProtocol", self), self._connections.timing)
 
-    @property
+    @functools.cached_property
     def clock(self) -> ServerClock:
         """The server's clock: `client.clock.now()` is never later than the server's own time."""
-        return self._connections.clock
+        return self._connections.clock(self._options)
 
     @checks_names
     def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:
@@ -149,10 +149,10 @@ class AsyncClientExtensions(AsyncResources):
 
         return AsyncDeltaSync(cast("AsyncClientProtocol", self), self._connections.timing)
 
-    @property
+    @functools.cached_property
     def clock(self) -> AsyncServerClock:
         """The server's clock: `await client.clock.now()` is never later than the server's own time."""
-        return self._connections.clock
+        return self._connections.clock(self._options)
 
     @checks_names
     async def builder(self, *, salt: SaltChoice | Unset = UNSET) -> Builder:

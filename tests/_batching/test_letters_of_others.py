@@ -93,10 +93,14 @@ def test_cells_of_every_kind_come_back_from_a_letter(tmp_path: Path) -> None:
         (b'{"entry":"deletion",}\n', False),
         (b"id,city\n", False),
         (b"{\n", False),
+        (b'{"entry":"deletion","format":1}\n{"entry":"dele', True),
+        (b'{"entry":"deletion","format":1}\n{"entry":"deletion","format":1}\n\n', True),
+        (b'{"entry":"deletion","format":1}\nid,city\n', False),
+        (b'{"entry":"deletion","format":1}\n{"entry":"deletion","format":9}\n', False),
     ],
 )
 def test_an_audit_is_only_added_to_one(tmp_path: Path, content: bytes, *, is_audit: bool) -> None:
-    """Also one whose last line was cut off; nothing else is touched."""
+    """Also one whose last line was cut off; nothing else is touched, such as what another program wrote behind."""
     path = tmp_path / "deleted.jsonl"
     path.write_bytes(content)
     if is_audit:

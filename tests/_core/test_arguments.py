@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
 from synerise_profiles._core import arguments
-from synerise_profiles._core.arguments import SettingValidator, configuration_error
+from synerise_profiles._core.arguments import SettingValidator, configuration_error, takes
 from synerise_profiles.bulk.settings import BulkSettings, DeletionArguments, ProfileArguments, SaltedArguments
 from synerise_profiles.delta_sync.settings import DeltaSettings
 from synerise_profiles.exports.settings import ExportArguments, ExportSettings
@@ -138,3 +139,33 @@ def test_how_a_file_is_written_is_refused_of_pairs_from_none() -> None:
             options: Any = {name: value}
             with pytest.raises(InvalidRequestError, match=f"merges.plan_many: {name}: says how a CSV file is written"):
                 client.merges.plan_many({"a": "b"}, by="custom_id", **options)
+
+
+class _Called:
+    def __call__(self, one: object) -> None:
+        """Take one."""
+
+    def method(self, one: object, *more: object) -> None:
+        """Take one or more."""
+
+
+@pytest.mark.parametrize(
+    ("function", "counts"),
+    [
+        (lambda: None, {0}),
+        (lambda one, two=None: None, {1, 2}),
+        (lambda *all_of_them: None, {0, 1, 2}),
+        (lambda one, *, by: None, set()),
+        (partial(lambda one, two: None, 1), {1}),
+        (_Called(), {1}),
+        (_Called().method, {1, 2}),
+        ([].append, {1}),
+        (print, {0, 1, 2}),
+        (max, {0, 1, 2}),  # does not tell
+        (dict, {0, 1, 2}),  # as before
+        (5, set()),
+    ],
+)
+def test_a_function_tells_how_it_can_be_called(function: object, counts: set[int]) -> None:
+    """Built-in functions that do not tell are taken for ones that can."""
+    assert {count for count in range(3) if takes(function, count)} == counts

@@ -14,7 +14,8 @@ import pytest
 
 from synerise_profiles._core import asyncio_stream
 from synerise_profiles._core.asyncio_stream import AsyncioStream, connect_asyncio
-from synerise_profiles._core.leases import NO_CONTENT, IdleConnections, is_silent
+from synerise_profiles._core.leases import NO_CONTENT, IdleConnections
+from synerise_profiles._core.socket_io import is_silent
 
 SIZE = 32_000_000
 """More than the buffers of a socket hold."""

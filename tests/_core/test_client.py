@@ -77,10 +77,16 @@ def test_impossible_configuration_is_refused(client: Client, arguments: dict[str
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("argument", ["token", "on_request", "on_response"])
-def test_sync_client_takes_no_coroutine_functions(argument: str) -> None:
+async def async_hook(*_: object) -> None:
+    """Take what a hook is told."""
+
+
+@pytest.mark.parametrize(
+    ("argument", "function"), [("token", async_token), ("on_request", async_hook), ("on_response", async_hook)]
+)
+def test_sync_client_takes_no_coroutine_functions(argument: str, function: Any) -> None:
     """A coroutine function would never be awaited, so it is refused at once; the async client takes it."""
-    arguments: dict[str, Any] = {"token": TOKEN, argument: async_token}
+    arguments: dict[str, Any] = {"token": TOKEN, argument: function}
     with pytest.raises(ConfigurationError, match=f"{argument}: is a coroutine function"):
         Synerise(**arguments)
     AsyncSynerise(**arguments)

@@ -16,8 +16,8 @@ import httpcore
 import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
-from synerise_profiles._core.connection_pool import connect
 from synerise_profiles._core.files import AppendFile, PartFile, target_of
+from synerise_profiles._core.socket_io import connect
 from synerise_profiles.errors import APIConnectionError
 
 
@@ -74,7 +74,7 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, sec
     """Each gets its share of what is left; the first that answers is taken, and without one the last is told."""
     given: list[tuple[str, float | None]] = []
     now = 100.0
-    monkeypatch.setattr("synerise_profiles._core.connection_pool.time.monotonic", lambda: now)
+    monkeypatch.setattr("synerise_profiles._core.socket_io.time.monotonic", lambda: now)
 
     class Backend(httpcore.NetworkBackend):
         def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: object) -> NoReturn:  # type: ignore[override]

@@ -9,6 +9,7 @@ import inspect
 import io
 import pydoc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +37,13 @@ from tests.exports.support import order
 
 async def coroutine(*_: object) -> None:
     """Do nothing."""
+
+
+class Coroutine:
+    """Is called as a coroutine function is."""
+
+    async def __call__(self, *_: object) -> None:
+        """Do nothing."""
 
 
 def closed_queue() -> Any:
@@ -206,8 +214,29 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: Synerise(token="t", max_connections=0), "max_connections: expected a whole number of connections from 1"),
     (lambda: Synerise(token="t", user_agent=""), "user_agent: expected text that is not empty"),
     (lambda: Synerise(token="t", retry=5), "retry: expected a RetryPolicy"),
-    (lambda: Synerise(token="t", on_request=5), "on_request: expected a function"),
-    (lambda: AsyncSynerise(token="t", on_response="x"), "on_response: expected a function"),
+    (lambda: Synerise(token="t", on_request=5), "on_request: expected a function that takes (request, attempt)"),
+    (lambda: AsyncSynerise(token="t", on_response="x"), "on_response: expected a function that takes (result)"),
+    (
+        lambda: Synerise(token="t", on_request=lambda request: None),
+        "on_request: expected a function that takes (request, attempt)",
+    ),
+    (
+        lambda: AsyncSynerise(token="t", on_response=partial(divmod, 1, 2)),
+        "on_response: expected a function that takes (result)",
+    ),
+    (lambda: Synerise(token="t", on_response=dict.get), "on_response: expected a function that takes (result)"),
+    (
+        lambda: AsyncSynerise(token=lambda client: "t"),
+        "token: expected text or a callable that returns text, without arguments",
+    ),
+    (
+        lambda: Synerise(token="t", on_request=Coroutine()),
+        "on_request: is a coroutine function; only AsyncSynerise can await it",
+    ),
+    (
+        lambda: Synerise(token="t", transport=httpx.MockTransport(coroutine)),
+        "transport: answers by a coroutine function; only AsyncSynerise can await it",
+    ),
     (
         lambda: Synerise(token="t", proxy=5),
         "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://",
@@ -233,7 +262,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url",
     ),
     (lambda: Synerise(token="t", region=[]), "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url"),
-    (lambda: Synerise(token=5), "token: expected text or a callable that returns text"),
+    (lambda: Synerise(token=5), "token: expected text or a callable that returns text, without arguments"),
     (
         lambda: Synerise(token="t", on_response=coroutine),
         "on_response: is a coroutine function; only AsyncSynerise can await it",
@@ -464,8 +493,13 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         "bulk.upsert_profiles: batch_size: is no argument; it takes …",
     ),
     (lambda: CLIENT.bulk.upsert_profiles([], retries=3), "bulk.upsert_profiles: retries: is no argument; it takes …"),
-    (lambda: CLIENT.bulk.upsert_profiles([], progress=True), "progress: expected a function"),
-    (lambda: CLIENT.bulk.upsert_profiles([], on_finish="done"), "on_finish: expected a function"),
+    (lambda: CLIENT.bulk.upsert_profiles([], progress=True), "progress: expected a function that takes (progress)"),
+    (lambda: CLIENT.bulk.upsert_profiles([], reference=lambda: 1), "reference: expected a function that takes (row)"),
+    (
+        lambda: CLIENT.queue(on_rejected=lambda rejection: None),
+        "on_rejected: expected a function that takes (rejection, row)",
+    ),
+    (lambda: CLIENT.bulk.upsert_profiles([], on_finish="done"), "on_finish: expected a function that takes (report)"),
     (
         lambda: CLIENT.bulk.upsert_profiles([], on_finish=coroutine),
         "bulk.upsert_profiles: on_finish: is a coroutine function; only AsyncSynerise can await it",
@@ -484,11 +518,15 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.send_events([], salt="random"),
-        "salt: expected a text, a function or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
+        "salt: expected a text, a function of a row or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
+    ),
+    (
+        lambda: CLIENT.bulk.send_events([], salt=lambda: "s"),
+        "salt: expected a text, a function of a row or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
     ),
     (
         lambda: CLIENT.bulk.send_events([], salt=[]),
-        "salt: expected a text, a function or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
+        "salt: expected a text, a function of a row or a list of field names, such as ['orderId']; with a random salt a row that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
     ),
     (
         lambda: CLIENT.bulk.send_events([], salt="a", keep_duplicates=True),
@@ -555,7 +593,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (lambda: CLIENT.queue(concurrency=0), "concurrency: expected a whole number from 1"),
     (
         lambda: CLIENT.queue(salt=7),
-        "salt: expected random, content, a text, a function or a list of field names, such as ['orderId']",
+        "salt: expected random, content, a text, a function of a row or a list of field names, such as ['orderId']",
     ),
     (lambda: CLIENT.queue(spill="no/such/folder/x.jsonl"), "spill: is in a folder that does not exist"),
     (lambda: CLIENT.queue(max_size=5), "queue: max_size: is no argument of this method; did you mean 'max_items'?"),
@@ -892,6 +930,14 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (
         lambda: cli("merge", "plan", "--by", "customid"),
         "Error: Invalid value for '--by': 'customid' is not one of 'custom_id', 'id'.",
+    ),
+    (
+        lambda: RowMapping.for_profiles({"id": "customId"}, where={"kind": lambda: True}),
+        "profiles.upsert_batch: the rows cannot be read like this\n  column 'kind': where= is a function of one argument, the cell",
+    ),
+    (
+        lambda: RowMapping.for_profiles({"id": "customId"}, prepare=lambda: None),
+        "profiles.upsert_batch: the rows cannot be read like this\n  prepare= is a function of the cells of a line",
     ),
     (lambda: cli("sandbox", "--port", "http"), "Error: Invalid value for '--port': 'http' is not a valid integer."),
 )

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -716,3 +716,35 @@ def test_error_body_is_parsed_from_the_wire() -> None:
         synerise.send(request())
     assert caught.value.body is not None
     assert "m" == caught.value.body["message"]
+
+
+class Answering(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport that answers by what a function returns."""
+
+    def __init__(self, handle: Callable[[], Any]) -> None:
+        self._handle = handle
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = self._handle()
+        return response
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self.handle_request(request)
+
+
+async def _ok() -> httpx.Response:
+    return httpx.Response(200)
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("handle", "kind"), [(_ok, "coroutine"), (lambda: {"a": 1}, "dict")])
+async def test_a_transport_that_answers_by_no_response_is_told(handle: Callable[[], Any], kind: str) -> None:
+    """Such as an async function in the transport of a sync client; nothing is left to be awaited."""
+    given: dict[str, Any] = {"token": "t", "transport": Answering(handle)}
+    text = f"^transport: expected that it answers by an httpx.Response, got {kind}$"
+    with Synerise(**given) as synerise, pytest.raises(ConfigurationError, match=text):
+        synerise.send(request())
+    async with AsyncSynerise(**given) as asynchronous:
+        with pytest.raises(ConfigurationError, match=text):
+            await asynchronous.send(request())

@@ -172,9 +172,28 @@ def test_a_float_with_any_number_of_its_digits_is_that_float(number: float, digi
     assert load_exactly(f"[ {number:.{digits}e}]".encode()) == [number]
 
 
-def test_an_exponent_beyond_decimals_is_read() -> None:
-    """A number whose exponent no Decimal has is the zero that every reader makes of it."""
-    assert load_decimals(b"[1.00000000000000000001e-99999999999999999999]") == [0.0]
+@pytest.mark.parametrize("number", ["1e-400", "-1.5E-0400", "4e-324", "0.01e-330"])
+def test_what_is_too_near_to_zero_for_a_float_is_refused(number: str) -> None:
+    """It would be zero, or another number."""
+    with pytest.raises(LostDigitsError, match=r"keep in a\[0\]"):
+        load_exactly(f'{{"a": [{number}, "x"]}}'.encode())
+    assert load_decimals(f"[{number} ]".encode()) == [Decimal(number)]
+
+
+@pytest.mark.parametrize("load", [load_exactly, load_decimals])
+def test_an_exponent_beyond_decimals_is_refused(load: Any) -> None:
+    """Every reader makes zero of a number whose exponent no Decimal has."""
+    for number in (b"1.00000000000000000001e-99999999999999999999", b"1e-99999999999999999999"):
+        with pytest.raises(LostDigitsError):
+            load(b"[ %s]" % number)
+
+
+@pytest.mark.parametrize(
+    "text", ["0e-400", "-0.0e-99999999999999999999", "5e-324", "2.5e-300", '"blue-400"', '"1e-400"']
+)
+def test_zeros_and_small_floats_pass(text: str) -> None:
+    """However they are written; and so does what stands in a text."""
+    assert load_exactly(f"[{text} ]".encode()) == json.loads(f"[{text}]") == load_decimals(f"[{text} ]".encode())
 
 
 @pytest.mark.parametrize("digits", [310, 401, 5000])

@@ -80,6 +80,7 @@ def time_threads(call: Callable[[], object], threads: int, calls: int) -> float:
     ready = threading.Barrier(threads + 1)
 
     def work() -> None:
+        ready.wait()  # together, so that all connections that so many threads need are there before the measurement
         for _ in range(5):
             call()
         ready.wait()
@@ -89,6 +90,7 @@ def time_threads(call: Callable[[], object], threads: int, calls: int) -> float:
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
         worker.start()
+    ready.wait()
     ready.wait()
     begun = time.perf_counter()
     for worker in workers:
@@ -204,8 +206,8 @@ def ratios(figures: Figures, suffix: str) -> Iterator[tuple[str, float, float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=3200, help="calls of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=1600, help="calls of each measurement")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-tls", action="store_true")
     parser.add_argument("--cpu", action="store_true", help="this process's time on a core, for a busy machine")
     arguments = parser.parse_args()

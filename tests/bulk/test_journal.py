@@ -26,6 +26,7 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles.bulk import BulkStoppedError, JournalError, JournalMismatchError, Report, report_of
 from synerise_profiles.bulk.journal import Journal
+from synerise_profiles.bulk.journal_protocol import JournalEntry
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sandbox.storage.store import StateStore
 from tests.bulk.support import Clock, Run, Server, fates
@@ -527,3 +528,41 @@ def test_a_journal_that_is_taken_away_is_told(
     assert isinstance(report, Report)
     assert (report.accepted == 30_000) == (when == "at the end")
     assert (len(read) == 30_000) == (when == "at the end")
+
+
+@pytest.mark.parametrize("place", [0.5, 1.0])
+@pytest.mark.parametrize("how", ["emptied", "overwritten"])
+def test_what_a_journal_lacks_is_told_at_the_end(
+    client: Synerise, night: Path, monkeypatch: pytest.MonkeyPatch, place: float, how: str
+) -> None:
+    """Where somebody cuts the file that SQLite keeps beside it: the next run would refuse it, or send rows again."""
+    monkeypatch.setattr("synerise_profiles.bulk.journal._FLUSH_SECONDS", 1e9)  # all of it is in that file
+
+    def rows() -> Iterator[Any]:
+        for index in range(5000):
+            if index == int(4999 * place):
+                log = night.with_name(f"{night.name}-wal")
+                log.write_bytes(b"" if how == "emptied" else b"x" * log.stat().st_size)
+            yield {"customId": f"c{index}"}
+
+    with pytest.raises(JournalError, match=r"the journal lacks what was written to it.*nothing is resumed") as caught:
+        client.bulk.upsert_profiles(rows(), journal=night, concurrency=1)
+    report = report_of(caught.value)
+    assert report is not None
+    assert (report.read, report.accepted) == (5000, 5000)
+
+
+def test_a_journal_that_the_next_run_has_is_left_to_it(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole as it is: it is looked at where nobody has it yet."""
+    one, later = Journal(night, CALL), list[Journal]()
+    one.record(0, JournalEntry(first_index=0, last_index=4, digest=b"x", accepted=5, refused={}))
+    close = one._close
+
+    def close_and_open() -> None:
+        close()
+        later.append(Journal(night, CALL))
+
+    monkeypatch.setattr(one, "_close", close_and_open)
+    one.close()
+    assert later[0].last_number == 0
+    later[0].close()

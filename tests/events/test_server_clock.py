@@ -210,6 +210,29 @@ def test_copies_share_the_clock(server: Server) -> None:
         assert server.requests == 1
 
 
+@pytest.mark.anyio
+async def test_a_copy_asks_by_its_own_options() -> None:
+    """Its deadline and its headers are those of the question; what was told is known to the client too."""
+    asked: list[httpx.Request] = []
+
+    def tell(http_request: httpx.Request) -> httpx.Response:
+        asked.append(http_request)
+        return httpx.Response(200, json={"serverTime": "2026-03-01T00:00:00.001Z"})
+
+    arguments: dict[str, Any] = {"token": "t", "transport": httpx.MockTransport(tell)}
+    own: dict[str, Any] = {"timeout": 7.0, "headers": {"X-Request-Id": "copy"}}
+    with Synerise(**arguments) as client:
+        client.with_options(**own).clock.now()
+        client.clock.now()
+    async with AsyncSynerise(**arguments) as asynchronous:
+        await asynchronous.with_options(**own).clock.now()
+        await asynchronous.clock.now()
+    assert len(asked) == 2
+    for http_request in asked:
+        assert http_request.headers["X-Request-Id"] == "copy"
+        assert http_request.extensions["timeout"]["read"] == 7.0
+
+
 def test_threads_share_one_request(client: Synerise, sandbox: Sandbox) -> None:
     """However many threads read it first, the server is asked once."""
     barrier, moments = threading.Barrier(16), list[datetime.datetime]()

@@ -148,6 +148,14 @@ def test_another_file_is_not_spoilt(sandbox: Sandbox, plan: MergePlan, path: Pat
         with pytest.raises(AuditError, match="is no audit"):
             plan.apply(audit=path, actor="anna")
         assert path.read_text() == lines
+    whole = b'{"entry":"finished","format":1,"plan":"p","merged":[]}\n'
+    for more in (b"customId,email\n", b'{"customId":"c-1"}\n', b"{}\n" + whole):
+        path.write_bytes(whole + more)
+        with pytest.raises(AuditError, match="is no audit"):
+            plan.apply(audit=path, actor="anna")
+        assert path.read_bytes() == whole + more
+    path.write_bytes(whole + whole[:1] + b"\n" + whole[:20] + b"\n" + whole)
+    Audit(path, "anna", lambda: 0.0).close()
     with pytest.raises(AuditError, match="cannot be opened: audit: is a folder"):
         plan.apply(audit=path.parent, actor="anna")
     assert merges(sandbox) == []

@@ -367,8 +367,6 @@ def test_lines_are_chosen_by_their_cells():
 def test_numbers_are_chosen_by_their_value(cell, wanted):
     """Whatever type a table has for them, and however many places."""
     table = pa.table({"No": ["1", "2"], "Status": pa.array([cell, cell + 1])})
-    if wanted == "5.00" and "5.00" not in str(cell):
-        pytest.skip("a text is that of the number")
     columns = RowMapping.for_profiles({"No": "customId"}, where={"Status": wanted})
     assert list(read_arrow(table, columns)) == [{"customId": "1"}]
 

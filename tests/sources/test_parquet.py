@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import socket
+import subprocess
+import sys
 import tracemalloc
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
@@ -32,6 +37,52 @@ def folder(tmp_path):
     (folder / "_SUCCESS").write_bytes(b"")
     (folder / "day=2024-06-01" / ".a.parquet.crc").write_bytes(b"crc")
     return folder
+
+
+# A process of its own: pyarrow holds Python's lock while it opens a file.
+EMULATOR = """
+import sys
+from gcp_storage_emulator.server import create_server
+create_server("127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="lake").start()
+print("ready", flush=True)
+"""
+
+
+@pytest.fixture
+def google():
+    """A store that speaks Google's protocol, by the port of its server."""
+    pytest.importorskip("gcp_storage_emulator", reason="gcp-storage-emulator is not installed")
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        port = opened.getsockname()[1]
+    command = [sys.executable, "-c", EMULATOR, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as emulator:
+        assert emulator.stdout is not None
+        assert emulator.stdout.readline() == b"ready\n"
+        yield port
+        emulator.kill()
+
+
+def test_addresses_of_google_cloud_storage(google):
+    """By an address with a pattern, or with a file system; both read what stands there, in its order."""
+    limit = {"retry_time_limit": timedelta(seconds=5)}
+    system = fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=f"127.0.0.1:{google}", **limit)
+    for day in ("2024-06-02", "2024-06-01"):
+        names = [f"{day}-{number}" for number in range(3)]
+        content = io.BytesIO()
+        pq.write_table(pa.table({"id": names}), content)
+        upload = f"/upload/storage/v1/b/lake/o?uploadType=media&name=people/day={day}/a.parquet"
+        headers = {"Content-Type": "application/octet-stream"}
+        assert httpx.post(f"http://127.0.0.1:{google}{upload}", content=content.getvalue(), headers=headers).is_success
+    expected = [f"2024-06-0{day}-{number}" for day in (1, 2) for number in range(3)]
+    options = f"scheme=http&endpoint_override=127.0.0.1%3A{google}&retry_limit_seconds=5"
+    for path in ("people/day=*/*.parquet", "people", "people/day=2024-06-01/a.parquet"):
+        wanted = expected[:3] if path.endswith("01/a.parquet") else expected
+        by_address = read_parquet(f"gs://anonymous@lake/{path}?{options}", MAPPING)
+        assert ids(by_address) == ids(read_parquet(f"gs://lake/{path}", MAPPING, filesystem=system)) == wanted
+        assert [row["attributes"]["day"] for row in by_address] == [name[:10] for name in wanted]
+    with pytest.raises(FileNotFoundError):
+        read_parquet(f"gs://anonymous@lake/nothing.parquet?{options}", MAPPING)
 
 
 def ids(source):
@@ -321,13 +372,58 @@ def test_names_of_folders_are_texts(tmp_path, folders):
         assert [row["attributes"]["n"] for row in read_parquet(tmp_path, as_number)] == [7, 12]
 
 
-@pytest.mark.parametrize("cell", ["2026-01-01", 5], ids=["text", "number"])
-def test_a_column_of_the_files_that_a_folder_hides_is_noted(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("folder", "cell"),
+    [
+        ("2026-01-02", "2026-01-02"),
+        ("2026-01-02", date(2026, 1, 2)),
+        ("2026-01-02 08%3A30%3A00", datetime(2026, 1, 2, 8, 30)),  # noqa: DTZ001
+        ("007", 7),
+        ("7.50", 7.5),
+        ("True", True),
+        ("2026-01-02", None),
+    ],
+    ids=repr,
+)
+def test_a_column_of_the_files_that_a_folder_hides_is_noted(tmp_path, folder, cell):
     """Whatever its type, the name of the folder is read, and the report says so."""
-    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a"], day=[cell])
+    write(tmp_path / f"day={folder}" / "a.parquet", id=["a", "b"], day=[cell, cell])
     source = read_parquet(tmp_path, MAPPING)
-    assert list(source) == [{"customId": "a", "attributes": {"day": "2026-01-02"}}]
+    assert {row["attributes"]["day"] for row in source} == {folder.replace("%3A", ":")}
     assert source.notes == {"column 'day' is in files too; the name of the folder is read": 1}
+
+
+@pytest.mark.parametrize("cell", ["2026-01-01", 5, {"a": 1}, b"x", float("nan")], ids=repr)
+def test_a_column_of_the_files_that_a_folder_would_lose_is_refused(tmp_path, cell):
+    """Where it holds another value; a column that is not mapped is none of the rows' business."""
+    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a", "b"], day=[cell, cell])
+    with pytest.raises(MappingError, match=r"'day': in day=2026-01-02/a\.parquet holds other values than the name"):
+        read_parquet(tmp_path, MAPPING)
+    assert len(list(read_parquet(tmp_path, RowMapping.for_profiles({"id": "customId"})))) == 2
+
+
+def test_a_file_beside_the_folders_keeps_its_column(tmp_path):
+    """It has no name of a folder, so that its value would be lost."""
+    write(tmp_path / "day=2026-01-02" / "a.parquet", id=["a"])
+    write(tmp_path / "b.parquet", id=["b"], day=["2026-01-03"])
+    with pytest.raises(MappingError, match=r"'day': in b\.parquet holds other values"):
+        read_parquet(tmp_path, MAPPING)
+
+
+def test_one_column_of_two_folders_is_refused(tmp_path):
+    """Of a folder within another one, pyarrow reads the outer alone; names are decoded first."""
+    for number, inner in enumerate(("day=2", "%64ay=2", "x/day=1")):
+        write(tmp_path / str(number) / "day=1" / inner / "a.parquet", id=["a"])
+        with pytest.raises(InvalidRequestError, match="two folders of the column 'day', one within the other"):
+            read_parquet(tmp_path / str(number), MAPPING)
+
+
+def test_names_of_folders_are_decoded(tmp_path):
+    """As pyarrow reads them: the column and its value, and the word for null."""
+    write(tmp_path / "%64ay=1%2F2" / "a.parquet", id=["a"])
+    write(tmp_path / "day=__HIVE_DEFAULT_PARTITION__" / "b.parquet", id=["b"])
+    rows = list(read_parquet(tmp_path, MAPPING))
+    assert rows == [{"customId": "a", "attributes": {"day": "1/2"}}, {"customId": "b"}]
 
 
 def test_a_column_of_no_one_kind_is_told_by_the_types_of_its_files(tmp_path):

@@ -356,13 +356,57 @@ def test_money_by_adbc_is_refused(by_adbc):
         read_sql("select 'a' as id, 1.50::money as price", by_adbc, MAPPING)
 
 
-def test_json_of_postgres_that_would_lose_digits_is_one_bad_row(by_adbc):
-    """It names the number; the other rows are read."""
-    query = f"select 'a' as id, '{{\"n\": {10 * BIG}}}'::jsonb as x union all select 'b', '1' order by 1"
-    bad, row = read_sql(query, by_adbc, MAPPING)
+@pytest.fixture
+def by_psycopg2(socket):
+    psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    with contextlib.closing(psycopg2.connect(host=str(socket), user="tester", dbname="postgres")) as connection:
+        yield connection
+
+
+@pytest.fixture(params=["by_adbc", "server", "by_psycopg2"])
+def by_each(request):
+    return request.getfixturevalue(request.param)
+
+
+LOSSY = [
+    (f'{{"n": {10 * BIG}}}', "has a whole number beyond 64 bits in n"),
+    ('{"n": [1234567.12345678901234567]}', "has a number with more digits than JSON's doubles keep in n[0]"),
+    ('{"n": 1e-400}', "has a number with more digits than JSON's doubles keep"),
+    ('{"n": 1, "n": 2}', "has the key 'n' twice in one object"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), LOSSY)
+@pytest.mark.parametrize("prepare", [None, lambda cells: cells])
+def test_json_of_postgres_that_would_lose_digits_is_one_bad_row(by_each, text, problem, prepare):
+    """It names the number; the other rows are read, whatever reads them."""
+    query = f"select 'a' as id, '{text}'::json as x union all select 'b', '1' union all select 'c', '[1.50]'"
+    mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"}, prepare=prepare)
+    bad, row, other = read_sql(query, by_each, mapping)
     assert isinstance(bad, UnreadableRow)
-    assert (bad.field, row) == ("attributes.x", {"customId": "b", "attributes": {"x": 1}})
-    assert "has a whole number beyond 64 bits in n" in bad.reason
+    assert (row, other["attributes"]) == ({"customId": "b", "attributes": {"x": 1}}, {"x": [1.5]})
+    assert problem in bad.reason
+    assert bad.row == {"id": "a", "x": "\ufffd"}
+    assert bad.field == ("" if prepare else "attributes.x")
+
+
+def test_json_in_a_list_of_postgres_is_looked_at_too(server):
+    """It is refused alike; a list without such a number is read."""
+    lists = "array['[0.12345678901234567]']::jsonb[]", "array['{\"n\": 0.5}', null]::jsonb[]"
+    bad, row = read_sql(f"select 'a' as id, {lists[0]} as x union all select 'b', {lists[1]}", server, MAPPING)
+    assert isinstance(bad, UnreadableRow)
+    assert "more digits" in bad.reason
+    assert row["attributes"]["x"] == [{"n": 0.5}, None]
+
+
+def test_the_connection_keeps_its_own_reading_of_json(server):
+    """Only the source's cursor reads exactly; and what the caller has chosen, stays."""
+    query = "select 'a' as id, '{\"n\": 0.12345678901234567891}'::jsonb as x"
+    assert isinstance(next(iter(read_sql(query, server, MAPPING))), UnreadableRow)
+    assert server.execute(query).fetchone()[1] == {"n": 0.12345678901234567891}
+    set_json_loads = pytest.importorskip("psycopg.types.json").set_json_loads
+    set_json_loads(lambda text: "own" if text else "", server)
+    assert list(read_sql(query, server, MAPPING)) == [{"customId": "a", "attributes": {"x": "own"}}]
 
 
 def test_rows_of_duckdb():

@@ -11,13 +11,13 @@ import datetime
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import orjson
 
-from synerise_profiles._core.files import AppendFile, refused, target_of
+from synerise_profiles._core.files import AppendFile, last_line, refused, target_of
 from synerise_profiles.identifiers import first_identifier
 from synerise_profiles_api.json_values import is_object
 
@@ -44,12 +44,14 @@ def audit_target(path: object) -> Path:
         try:
             with target.open("rb") as file:
                 first, second = file.readline(), file.readline()
+                last = last_line(file.fileno(), 0, file.seek(0, os.SEEK_END))
         except OSError as error:
             raise refused("audit", f"cannot be read: {error.strerror}") from None
         is_whole = _is_entry(first) or first.endswith(b"}\n")
         is_cut = not is_whole and _ENTRY_PREFIX.startswith(first.rstrip(b"\n")[: len(_ENTRY_PREFIX)])
         is_alone = is_cut and not second and first.strip() != b"{"  # any JSON begins with a brace
-        if first and not _is_entry(second if is_cut and second else first) and not is_alone:
+        is_entry = _is_entry(second if is_cut and second else first) and _may_hold([last])
+        if first and not is_entry and not is_alone:
             raise refused("audit", "exists and is no audit of deletions; give the name of another file")
     return target
 
@@ -64,6 +66,11 @@ def _is_entry(line: bytes) -> bool:
         return not line.endswith(b"}\n")
 
 
+def _may_hold(lines: Sequence[bytes]) -> bool:
+    """Whether lines are entries, or the beginning of one that a crash cut off."""
+    return all(_is_entry(line) or _ENTRY_PREFIX.startswith(line.rstrip(b"\n")) for line in lines)
+
+
 class DeletionAudit:
     """The audit of one run: the file is locked while the run uses it, and may hold any number of runs.
 
@@ -74,7 +81,7 @@ class DeletionAudit:
     def __init__(self, path: str | os.PathLike[str], wall: Callable[[], float]) -> None:
         self._wall = wall
         self._run = str(uuid.uuid4())
-        self._file = AppendFile(audit_target(path), "audit", is_locked=True)
+        self._file = AppendFile(audit_target(path), "audit", is_locked=True, may_hold=_may_hold)
         if self._file.is_in_use:
             self._file.close()
             raise refused("audit", "is in use by another run; wait for its end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, Final, cast, get_args
 import attrs
 import orjson
 
-from synerise_profiles._core.files import refused, target_of
+from synerise_profiles._core.files import last_line, refused, target_of
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 from synerise_profiles_api.settings import OPERATIONS as NAMES
@@ -19,7 +20,7 @@ from synerise_profiles_api.settings import OPERATIONS as NAMES
 from .attribution import Stage
 from .letters import LETTER_START, LETTER_VERSION, RowHolds, letter_row
 
-__all__ = ["LetterLine", "are_letters", "letter_target", "load_letter", "scan_letters"]
+__all__ = ["LetterLine", "are_letters", "letter_target", "load_letter", "may_hold_letters", "scan_letters"]
 
 _LETTER_PATTERN: Final = re.compile(rb'\{"version":(\d+),"operation":"([\w.]*)","row_holds":"')
 _MARKS: Final = frozenset({"version", "operation", "row_holds", "index", "stage", "reason", "row"})
@@ -34,13 +35,13 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
     """Return the file for letters; nothing is touched.
 
     Raises InvalidRequestError, by the name of the argument, for what cannot be written, and for a file that is there
-    and is neither empty nor of dead letters of this version.
+    and is neither empty nor of dead letters of this version. Where it is replaced, every line counts, so that no other
+    content goes; where it is appended to, the first one and the last one.
     """
     target = target_of(path, argument, is_appended=is_appended)
     try:
         with target.open("rb") as lines:
-            # Where it is replaced, every line counts, so that no other content goes.
-            version = _version_in(lines, is_first_enough=is_appended)
+            version = _version_in(_outer_lines(lines) if is_appended else lines)
     except FileNotFoundError:
         return target
     except OSError as error:
@@ -58,24 +59,41 @@ def letter_target(path: object, argument: str, *, is_appended: bool) -> Path:
 def are_letters(lines: Iterable[bytes]) -> bool:
     """Whether all lines that are not blank are letters of this version."""
     try:
-        return _version_in(lines, is_first_enough=False) in (None, LETTER_VERSION)
+        return _version_in(lines) in (None, LETTER_VERSION)
     except _NoLettersError:
         return False
+
+
+def may_hold_letters(lines: Iterable[bytes]) -> bool:
+    """Whether lines may stand among letters of this version: they are letters too, also such as a crash cut off."""
+    try:
+        return _version_in(lines, is_known=True) in (None, LETTER_VERSION)
+    except _NoLettersError:
+        return False
+
+
+def _outer_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines up to the first one that says what the file is, and the last one."""
+    for line in file:
+        yield line
+        if _version_of(line) is not None or _is_beginning(line):
+            break
+    yield last_line(file.fileno(), 0, file.seek(0, os.SEEK_END))
 
 
 class _NoLettersError(Exception):
     """A file has other lines than letters."""
 
 
-def _version_in(lines: Iterable[bytes], *, is_first_enough: bool) -> int | None:
+def _version_in(lines: Iterable[bytes], *, is_known: bool = False) -> int | None:
     """Return the version of the letters, whole or cut off by a crash; None if all lines are blank.
 
     Where they have several, it is one that is not of this release.
 
     Raises _NoLettersError for a line that is neither. One too short to be told from other JSON, such as a lone brace,
-    may be the rest of a letter only where there is another letter.
+    may be the rest of a letter only where there is another letter, as with `is_known`.
     """
-    version, is_known, is_in_doubt = None, False, False
+    version, is_in_doubt = None, False
     for line in lines:
         if not line.strip():
             continue
@@ -83,8 +101,6 @@ def _version_in(lines: Iterable[bytes], *, is_first_enough: bool) -> int | None:
         if found is not None or _is_beginning(line):
             version = found if version in (None, LETTER_VERSION) and found is not None else version
             is_known = True
-            if is_first_enough:
-                break
         elif not LETTER_START.startswith(line.rstrip(b"\n")):
             raise _NoLettersError
         else:

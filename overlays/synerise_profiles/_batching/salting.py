@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
+from synerise_profiles._core.arguments import takes
 from synerise_profiles._validation.basic_rules import EMPTY_TEXT, KEY_FIELDS
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
@@ -211,7 +212,7 @@ def is_salt(value: object) -> bool:
     if isinstance(value, str):
         return bool(value.strip()) and _is_unicode(value)
     if callable(value):
-        return True
+        return takes(value, 1)
     if not isinstance(value, list | tuple):
         return False
     names = cast("Sequence[Any]", value)

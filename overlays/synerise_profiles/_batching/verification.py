@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from synerise_profiles._core.json_equality import same_json
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles.identifiers import PROFILE_IDENTIFIERS, same
@@ -138,21 +139,18 @@ def differing_fields(sent: Mapping[str, Any], stored: Mapping[str, Any], schema:
             continue
         if is_object(value):
             stored_object = found if is_object(found) else {}
-            is_same = _is_same_agreement if name == "agreements" else _is_same
+            is_same = _is_same_agreement if name == "agreements" else same_json
             reserved_names = field_schema.reserved_names
             sent_object = {key: item for key, item in value.items() if key not in reserved_names}
             yield from (
                 f"{name}.{key}" for key, item in sent_object.items() if not is_same(item, stored_object.get(key))
             )
         elif is_list(value):
-            if not all(item in (found if is_list(found) else ()) for item in value):
+            stored_items = found if is_list(found) else []
+            if not all(any(same_json(item, other) for other in stored_items) for item in value):
                 yield name
-        elif value != found and not (name in PROFILE_IDENTIFIERS and _is_same_identifier(name, value, found)):
+        elif not (same_json(value, found) or (name in PROFILE_IDENTIFIERS and _is_same_identifier(name, value, found))):
             yield name
-
-
-def _is_same(sent: Any, stored: Any) -> bool:
-    return bool(sent == stored)
 
 
 def _is_same_agreement(sent: Any, stored: Any) -> bool:

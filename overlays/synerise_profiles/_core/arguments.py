@@ -44,6 +44,7 @@ __all__ = [
     "refuse_without",
     "seconds",
     "taken_by",
+    "takes",
     "text",
     "whole_number",
 ]
@@ -227,9 +228,25 @@ def instance_of(*types: type, expected: str, error: MakeError = invalid_request)
     return SettingValidator(lambda value: isinstance(value, types), f"expected {expected}", error)
 
 
-def optional_function(*, error: MakeError = invalid_request) -> SettingValidator:
-    """Expect a function or None."""
-    return SettingValidator(lambda value: value is None or callable(value), "expected a function", error)
+def optional_function(*arguments: str, error: MakeError = invalid_request) -> SettingValidator:
+    """Expect a function that can be called with some arguments, or None."""
+    problem = f"expected a function that takes ({', '.join(arguments)})"
+    return SettingValidator(lambda value: value is None or takes(value, len(arguments)), problem, error)
+
+
+def takes(function: object, arguments: int) -> bool:
+    """Whether something can be called with so many arguments, as far as it tells: some built-in functions do not."""
+    if not callable(function):
+        return False
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def no_coroutine_function(*, error: MakeError = invalid_request) -> SettingValidator:

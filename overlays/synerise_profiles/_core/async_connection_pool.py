@@ -31,11 +31,11 @@ from .leases import (
     core_request,
     httpx_error_type,
     is_reusable,
-    is_silent,
     is_usable,
     may_resend,
 )
 from .response_reading import ReadResponse, read_raw
+from .socket_io import is_silent
 
 __all__ = ["AsyncLeasingTransport"]
 

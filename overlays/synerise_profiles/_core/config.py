@@ -5,7 +5,6 @@ Loads no HTTP library, since options and their types are named in programs that 
 
 from __future__ import annotations
 
-import inspect
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
@@ -22,9 +21,11 @@ from .arguments import (
     SettingValidator,
     configuration_error,
     instance_of,
+    is_coroutine_function,
     number,
     one_of,
     optional_function,
+    takes,
     text,
     whole_number,
 )
@@ -85,7 +86,8 @@ _HEADER_WORD: Final = SettingValidator(
 _STEP_SECONDS: Final = number(
     "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
 )
-_FUNCTION: Final = optional_function(error=configuration_error)
+_REQUEST_HOOK: Final = optional_function("request", "attempt", error=configuration_error)
+_RESPONSE_HOOK: Final = optional_function("result", error=configuration_error)
 _RETRY_POLICY: Final = instance_of(RetryPolicy, expected="a RetryPolicy", error=configuration_error)
 _PROXY_URL: Final = SettingValidator(
     _is_proxy_url,
@@ -127,8 +129,8 @@ class Options:
     verify: ssl.SSLContext | bool = attrs.field(
         validator=instance_of(ssl.SSLContext, bool, expected="an ssl.SSLContext or a bool", error=configuration_error)
     )
-    on_request: RequestHook | None = attrs.field(validator=_FUNCTION, repr=False)
-    on_response: ResponseHook | None = attrs.field(validator=_FUNCTION, repr=False)
+    on_request: RequestHook | None = attrs.field(validator=_REQUEST_HOOK, repr=False)
+    on_response: ResponseHook | None = attrs.field(validator=_RESPONSE_HOOK, repr=False)
     max_connections: int = attrs.field(validator=whole_number(1, of="connections", error=configuration_error))
     max_response_bytes: int = attrs.field(validator=whole_number(1, of="bytes", error=configuration_error))
     deprecations: DeprecationPolicy = attrs.field(
@@ -224,7 +226,7 @@ def configure(
     """
     if is_sync:
         for name, function in (("token", token), ("on_request", on_request), ("on_response", on_response)):
-            if inspect.iscoroutinefunction(function):
+            if is_coroutine_function(function):
                 raise ConfigurationError(f"{name}: is a coroutine function; only AsyncSynerise can await it")
     _check_transport(transport, is_sync=is_sync)
     credentials = _credentials(api_key, workspace_guid, token)
@@ -253,7 +255,10 @@ def _check_transport(transport: object, *, is_sync: bool) -> None:
     """Raise ConfigurationError for what is no transport of httpx of the client's kind; httpx is not loaded yet."""
     kinds = (("handle_request", "httpx.BaseTransport"), ("handle_async_request", "httpx.AsyncBaseTransport"))
     (method, expected), (other, _) = kinds if is_sync else kinds[::-1]
-    if transport is None or (callable(getattr(transport, method, None)) and not isinstance(transport, type)):
+    function = getattr(transport, method, None)
+    if is_sync and any(map(is_coroutine_function, (function, getattr(transport, "handler", None)))):
+        raise ConfigurationError("transport: answers by a coroutine function; only AsyncSynerise can await it")
+    if transport is None or (callable(function) and not isinstance(transport, type)):
         return
     owner, its_owner = ("Synerise", "AsyncSynerise") if is_sync else ("AsyncSynerise", "Synerise")
     is_others = hasattr(transport, other) and not isinstance(transport, type)
@@ -317,8 +322,8 @@ def _credentials(api_key: str | None, workspace_guid: str | None, token: str | T
             raise ConfigurationError("workspace_guid: goes with api_key (to sign in by Basic), not with token")
         if isinstance(token, str):
             _check_header_word("token", token)
-        elif not callable(token):
-            raise ConfigurationError("token: expected text or a callable that returns text")
+        elif not takes(token, 0):
+            raise ConfigurationError("token: expected text or a callable that returns text, without arguments")
         return Credentials(token=token)
     if api_key is None:
         raise ConfigurationError("neither api_key nor token is given; expected exactly one way to sign in")

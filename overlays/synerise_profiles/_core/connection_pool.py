@@ -9,12 +9,9 @@ there before, and a connection is kept only once the whole exchange has returned
 
 from __future__ import annotations
 
-import math
-import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 import httpcore
 import httpx
@@ -29,17 +26,14 @@ from .leases import (
     core_request,
     httpx_error_type,
     is_reusable,
-    is_silent,
     is_usable,
     may_resend,
 )
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
+from .socket_io import connect, is_silent, receive, send_all
 
-__all__ = ["LeasingTransport", "connect"]
-
-_MAX_PIECE_BYTES: Final = 256_000
-"""What is sent at once: a socket of TLS takes all of it before it returns."""
+__all__ = ["LeasingTransport"]
 
 
 class _Stream(httpcore.NetworkStream):
@@ -49,6 +43,7 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
         self._state = state
         self._socket = stream.get_extra_info("socket")
+        self._socket.settimeout(0.0)
 
     @property
     def is_quiet(self) -> bool:
@@ -57,12 +52,12 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         state = self._state
-        return state.handle_data(self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
+        return state.handle_data(receive(self._socket, max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         state = self._state
         if data := state.bytes_to_send(buffer):
-            _send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
+            send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
             state.has_sent = True
 
     def close(self) -> None:
@@ -234,61 +229,3 @@ class LeasingTransport(httpx.BaseTransport):
         seconds = state.seconds(timeout, httpcore.ConnectTimeout)
         stream = connect(self._backend, target.host, target.origin.port, target.context, seconds)
         return _Lease(target.origin, _Stream(stream, state), state)
-
-
-# httpcore gives each address of a host, and each piece that a socket takes, the whole time of the step. Here the
-# addresses share it, as in `asyncio_stream`, and what is sent ends with the deadline of the call.
-
-
-def connect(
-    backend: httpcore.NetworkBackend, host: str, port: int, context: ssl.SSLContext | None, seconds: float | None
-) -> httpcore.NetworkStream:
-    """Connect, with TLS if there is a context. Raises httpcore.ConnectError or httpcore.ConnectTimeout."""
-    deadline = time.monotonic() + (math.inf if seconds is None else seconds)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError from error
-    stream = _connect_to_one([str(address[0]) for *_, address in found], backend, port, deadline)
-    if context is None:
-        return stream
-    try:
-        return stream.start_tls(context, host, _seconds_until(deadline))
-    except BaseException:
-        stream.close()
-        raise
-
-
-def _connect_to_one(
-    addresses: list[str], backend: httpcore.NetworkBackend, port: int, deadline: float
-) -> httpcore.NetworkStream:
-    """Connect to one address after the other, each with its share of the time."""
-    failure: Exception = httpcore.ConnectError()
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        try:
-            return backend.connect_tcp(address, port, _seconds_until(deadline, left))
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            failure = error
-    raise failure
-
-
-def _seconds_until(deadline: float, shares: int = 1) -> float | None:
-    if math.isinf(deadline):
-        return None
-    seconds = (deadline - time.monotonic()) / shares
-    if seconds <= 0:
-        raise httpcore.ConnectTimeout
-    return seconds
-
-
-def _send_all(sock: socket.socket, data: bytes, seconds: Callable[[], float | None]) -> None:
-    """Send to a socket, each time for so many seconds at most. Raises httpcore.WriteError or httpcore.WriteTimeout."""
-    view = memoryview(data)
-    try:
-        while view:
-            sock.settimeout(seconds())
-            view = view[sock.send(view[:_MAX_PIECE_BYTES]) :]
-    except TimeoutError as error:
-        raise httpcore.WriteTimeout from error
-    except OSError as error:
-        raise httpcore.WriteError from error

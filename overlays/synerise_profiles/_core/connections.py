@@ -95,9 +95,12 @@ class ConnectionManager:
             transport = self._open(request.operation.name)
         return transport.send(request, options)
 
+    def clock(self, options: Options) -> ServerClock:
+        """Return the server's clock, asked by these options; what is known is that of all copies of a client."""
+        return self._clock.asked_by(lambda request: self.send(request, options))
+
     @functools.cached_property
-    def clock(self) -> ServerClock:
-        """The server's clock; one for all copies of a client, since it is the same server."""
+    def _clock(self) -> ServerClock:
         from .server_clock import ServerClock  # noqa: PLC0415 - most programs do without
 
         return ServerClock(lambda request: self.send(request, self._settings.options), self.timing)
@@ -191,9 +194,12 @@ class AsyncConnectionManager:
             transport = self._open(loop, request.operation.name)
         return await transport.send(request, options)
 
+    def clock(self, options: Options) -> AsyncServerClock:
+        """Return the server's clock, as `ConnectionManager.clock` does."""
+        return self._clock.asked_by(lambda request: self.send(request, options))
+
     @functools.cached_property
-    def clock(self) -> AsyncServerClock:
-        """The server's clock; one for all copies of a client, since it is the same server."""
+    def _clock(self) -> AsyncServerClock:
         from .server_clock import AsyncServerClock  # noqa: PLC0415 - most programs do without
 
         return AsyncServerClock(lambda request: self.send(request, self._settings.options), self.timing, _current_loop)

@@ -8,10 +8,7 @@ broke on a kept connection may go out again on a new one.
 from __future__ import annotations
 
 import math
-import select
-import socket
 import ssl
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping, Sequence
@@ -35,7 +32,6 @@ __all__ = [
     "core_request",
     "httpx_error_type",
     "is_reusable",
-    "is_silent",
     "is_usable",
     "may_resend",
     "step_seconds",
@@ -142,18 +138,6 @@ def is_reusable(connection: httpcore.HTTP11Connection | httpcore.AsyncHTTP11Conn
 def is_usable(lease: Leasable) -> bool:
     """Whether an idle connection can carry a request: it is young, and the server has not closed it."""
     return time.monotonic() - lease.idle_since <= _IDLE_SECONDS and lease.is_quiet
-
-
-def is_silent(sock: socket.socket | None) -> bool:
-    """Whether nothing can be read from a socket: on an idle connection that would be its end."""
-    descriptor = -1 if sock is None else sock.fileno()
-    if descriptor < 0:
-        return False
-    if sys.platform == "win32":
-        return not select.select([descriptor], [], [], 0)[0]
-    poll = select.poll()  # unlike select, it takes descriptors beyond 1023
-    poll.register(descriptor, select.POLLIN)
-    return not poll.poll(0)
 
 
 class ConnectTarget:
@@ -268,13 +252,11 @@ class CoreRequest(httpcore.Request):
         self.extensions = extensions
 
 
-class Content:
-    """The content of a request in pieces, sync and async; of none there is no piece, where httpcore has an empty one.
+class Content(httpx.ByteStream):
+    """The content of a request in pieces, sync and async; of none there is no piece, where httpx has an empty one.
 
     Its iterators are no generators: trio warns of one that is left before its end, as by a request that breaks off.
     """
-
-    __slots__ = ("_pieces",)
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces

@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from .connection_pool import connect
 from .leases import step_seconds
+from .socket_io import connect
 
 __all__ = ["ProxyTransport", "until"]
 

@@ -6,6 +6,7 @@ taken as it arrives and unpacked here, piece by piece, up to `max_response_bytes
 
 from __future__ import annotations
 
+import inspect
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,9 @@ from typing import Final, Protocol
 import attrs
 import httpx
 
-__all__ = ["BodyReader", "LazyHeaders", "ReadResponse", "ResponseTooLargeError", "read_raw"]
+from synerise_profiles.errors import ConfigurationError
+
+__all__ = ["BodyReader", "LazyHeaders", "ReadResponse", "ResponseTooLargeError", "checked_response", "read_raw"]
 
 _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
@@ -81,6 +84,15 @@ class LazyHeaders(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return repr(self._headers())
+
+
+def checked_response(response: object) -> httpx.Response:
+    """Return what a transport answered by; raise ConfigurationError if it is no response of httpx."""
+    if isinstance(response, httpx.Response):
+        return response
+    if inspect.iscoroutine(response):
+        response.close()
+    raise ConfigurationError(f"transport: expected that it answers by an httpx.Response, got {type(response).__name__}")
 
 
 class BodyReader:

@@ -9,6 +9,7 @@ set or that the machine slept. A client and its copies share one clock, since th
 
 from __future__ import annotations
 
+import copy
 import datetime
 import math
 import os
@@ -199,6 +200,12 @@ class ServerClock(_ClockReader):
         self._lock = threading.RLock()  # a signal's handler may meet it in its own thread
         self._pid = os.getpid()
 
+    def asked_by(self, send: Callable[[Request[Any]], Response[Any]]) -> ServerClock:
+        """Return this clock for a copy of the client, which asks by its own options; what is known is shared."""
+        clock = copy.copy(self)
+        clock._send = send  # noqa: SLF001 - its own class
+        return clock
+
     def now(self) -> datetime.datetime:
         """Return the server's time, in UTC and whole milliseconds.
 
@@ -235,6 +242,12 @@ class AsyncServerClock(_ClockReader):
         self._send = send
         self._loop = loop
         self._locks: WeakKeyDictionary[object, anyio.Lock] = WeakKeyDictionary()
+
+    def asked_by(self, send: Callable[[Request[Any]], Awaitable[Response[Any]]]) -> AsyncServerClock:
+        """Return this clock for a copy of the client, as `ServerClock.asked_by` does."""
+        clock = copy.copy(self)
+        clock._send = send  # noqa: SLF001 - its own class
+        return clock
 
     async def now(self) -> datetime.datetime:
         """Return the server's time, in UTC and whole milliseconds.

@@ -33,7 +33,7 @@ from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .proxy_transport import ProxyTransport, until
-from .response_reading import BodyReader, ReadResponse
+from .response_reading import BodyReader, ReadResponse, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
@@ -208,7 +208,7 @@ class Transport:
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
         with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
-            response = self.httpx_transport.handle_request(request)
+            response = checked_response(self.httpx_transport.handle_request(request))
             reader = BodyReader(max_bytes, deadline)
             try:
                 if not response.is_stream_consumed:
@@ -295,7 +295,9 @@ class AsyncTransport:
         raise httpx.ReadTimeout("the deadline has passed")
 
     async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
-        response = await self.httpx_transport.handle_async_request(request)
+        if request.content:
+            request.stream = Content(request.content)  # that of httpx is a generator: see there
+        response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:

@@ -1,12 +1,12 @@
 """JSON that is read without losing anything: what orjson would change in silence is refused.
 
-That is a whole number beyond 64 bits, of which it makes a float, a fraction with more digits than a float keeps, and a
-key that comes twice: it keeps the last one. A float that is written with all its digits, or with 17 of them as many
-programs do, is none. Such numbers are ids: of SIM cards, of receipts. They are rare, so a text is first searched for so
-many digits in a row, by a sample of its bytes; only where there may be some, it is parsed a second time, exactly. Of a
-key that comes twice a colon is lost, so the colons of the text are counted, and those of what was found when it is
-written again. Where that is the text itself but for blanks, as it is for most programs that write JSON, nothing was
-lost, and nothing is searched.
+That is a whole number beyond 64 bits, of which it makes a float, a fraction with more digits than a float keeps or too
+near to zero for one, and a key that comes twice: it keeps the last one. A float that is written with all its digits, or
+with 17 of them as many programs do, is none. Such numbers are ids: of SIM cards, of receipts. They are rare, so a text
+is first searched for so many digits in a row, by a sample of its bytes; only where there may be some, it is parsed a
+second time, exactly. Of a key that comes twice a colon is lost, so the colons of the text are counted, and those of
+what was found when it is written again. Where that is the text itself but for blanks, as it is for most programs that
+write JSON, nothing was lost, and nothing is searched.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = [
     "load_all_digits",
     "load_decimals",
     "load_exactly",
+    "loses_digits",
     "unread_json",
 ]
 
@@ -44,6 +45,8 @@ _MIN_LOSSY_CHARS: Final = 16
 """A float keeps fewer digits than these, and one of these characters may be the point."""
 _MARKS_AS_ZEROS: Final = bytes(ord("0") if chr(code) in "0123456789." else ord(" ") for code in range(256))
 _find_long_numbers: Final = re.compile(rb"[0-9.]{%d,}(?:[eE][-+]?[0-9]+)?" % _MIN_LOSSY_CHARS).findall
+_has_small_exponent: Final = re.compile(rb"[0-9][eE]-0*[1-9][0-9]{2}").search
+"""Of such numbers a float may keep few digits, or none: 1e-400 is zero to it."""
 _MARK_STRIDE: Final = 5
 _MANY_SAMPLE: Final = b"0" * (_MIN_LOSSY_CHARS // _MARK_STRIDE)
 
@@ -104,11 +107,13 @@ def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
         and (field := _large_number(text)) is not None
     ):
         raise LargeNumberError(field)
-    if text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS).count(_MANY_SAMPLE) and (numbers := _find_long_numbers(text)):
-        if keeps_decimals:
-            return json.loads(text, parse_float=_float_or_decimal)
-        if any(map(_loses_digits, numbers)):
-            _check_fractions(text)
+    is_long = text[::_MARK_STRIDE].translate(_MARKS_AS_ZEROS).count(_MANY_SAMPLE)
+    numbers = _find_long_numbers(text) if is_long else []
+    is_tiny = (b"e-" in text or b"E-" in text) and _has_small_exponent(text) is not None
+    if keeps_decimals and (numbers or is_tiny):
+        return json.loads(text, parse_float=_float_or_decimal)
+    if is_tiny or any(map(_loses_digits, numbers)):
+        _check_fractions(text)
     return found
 
 
@@ -177,8 +182,10 @@ def _float_or_decimal(text: str) -> float | Decimal:
         return number
     try:
         exact = Decimal(text)
-    except ArithmeticError:  # an exponent beyond what a Decimal has: nothing but zero is left of it
-        return number
+    except ArithmeticError:  # an exponent beyond what a Decimal has
+        if number or re.match("-?[0.]*[1-9]", text) is None:
+            return number
+        raise LostDigitsError("") from None
     return number if Decimal(repr(number)) == exact else exact
 
 
@@ -199,10 +206,18 @@ def _check_fractions(text: bytes) -> None:
         raise LostDigitsError(error.field) from None
 
 
+def loses_digits(number: str) -> bool:
+    """Whether a float is another number than the one that is written."""
+    try:
+        return isinstance(_double_or_decimal(number), Decimal)
+    except LostDigitsError:
+        return True
+
+
 def _loses_digits(number: bytes) -> bool:
     """Whether what may be a number, or stand in a text, would lose digits; a whole one is looked at by itself."""
     try:
-        return not number.isdigit() and isinstance(_double_or_decimal(number.decode()), Decimal)
+        return not number.isdigit() and loses_digits(number.decode())
     except ValueError:  # it is a part of a text
         return False
 

@@ -6,8 +6,9 @@ as the report is iterated. With a dead-letter file it is that file: every reject
 the row as it was given, so that rows can be mended and sent again. Without one it is a temporary file, which holds no
 rows and is removed with the store. In the list, and in a dead-letter file of up to 8 MB that is replaced, they stand in
 the order of the rows once the run has ended; else in that of the responses. What cannot be written, as the disk is
-full, stays in memory: no rejection is lost. A new file has what there was room for, and
-letters that were there are replaced by whole ones alone.
+full, stays in memory: no rejection is lost. A new file has what there was room for, and letters that were there are
+replaced by whole ones alone. Where the file loses its name, or is changed by another program, the rejections go to a
+file beside it. The file stays open as long as the report needs it.
 A rejection is counted and kept whole or not at all, whatever cuts in: an interpreter calls the handler of a signal at
 calls alone, so what belongs together is stored without one in between, and what is left to do is done by the next call.
 """
@@ -114,9 +115,9 @@ class RejectionStore:
         if self._is_all_in_memory:
             self._in_memory.sort(key=lambda rejection: rejection.index)
         if self._file is not None:
-            self._file.close(is_kept=is_kept)
             if not self._is_all_in_memory:
                 self._file.keep_open()
+            self._file.close(is_kept=is_kept)
 
     def _open_temporary(self) -> LetterFile:
         file = named_scratch_file("synerise-bulk-")

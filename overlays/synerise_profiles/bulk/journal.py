@@ -35,6 +35,7 @@ _VERSION: Final = 2
 _CHECKSUM_BYTES: Final = 8
 _FLUSH_SECONDS: Final = 1.0
 """Seconds after which entries have to be on the disk."""
+_COUNTS: Final = "SELECT count(*), max(number) FROM chunks"
 _TOTAL: Final = -1
 """The number under which the checksums of all that was sent stand together, so that none is taken away."""
 _CHUNKS_TABLE: Final = (
@@ -66,23 +67,25 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], header: dict[str, Any]) -> None:
         self._name = str(path)
         try:
-            self._file = DatabaseFile(
-                journal_target(path), "journal", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
-            )
+            self._target = journal_target(path)
+            self._file = _opened(self._target)
         except DatabaseFileError as error:
             raise _journal_error(error, self._name) from None
+        self._is_written = False
+        """Whether all that was to be written was, and is to be found in the file at its end."""
         try:
             self._database = self._file.connection
             self._key = hashlib.sha256(orjson.dumps(header, option=orjson.OPT_SORT_KEYS)).digest()
             self._prepare(header)
-            found = self._one("SELECT max(number) FROM chunks")
+            self._count, found = self._execute(_COUNTS)[0]
             self._check_sent()
             self._finished = self._was_finished()
             self._flushed_at = time.monotonic()
         except BaseException:  # an interruption too
             self._file.close()
             raise
-        self._last_number: int = -1 if found is None or found[0] is None else found[0]
+        self._last_number: int = -1 if found is None else found
+        self._last_written = self._last_number
 
     @property
     def last_number(self) -> int:
@@ -113,7 +116,10 @@ class Journal:
         refused = orjson.dumps(entries) if entries else None
         values = (entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
         checksum = self._checksum(number, *values)
+        is_new = number > self._last_number or self._one("SELECT 1 FROM chunks WHERE number = ?", number) is None
         self._execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", number, *values, checksum)
+        count, last = self._count + is_new, max(number, self._last_written)
+        self._count, self._last_written, self._is_written = count, last, True
         if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self.flush()
 
@@ -158,11 +164,33 @@ class Journal:
         self._flushed_at = time.monotonic()
 
     def close(self) -> None:
-        """Close the file. Raises JournalError if it was taken away meanwhile."""
+        """Close the file. Raises JournalError if it, or what SQLite keeps beside it, was taken away meanwhile."""
         try:
             self._check_place()
         finally:
             self._close()
+        if self._is_written:
+            self._check_written()
+            self._is_written = False
+
+    def _check_written(self) -> None:
+        """Look, as the next run would, whether the file has what was written to it."""
+        expected = self._count, self._last_written
+        try:
+            file = _opened(self._target)
+            try:
+                found = file.connection.execute(_COUNTS).fetchone()
+            except (self._database.Error, UnicodeDecodeError):
+                found = None
+            finally:
+                file.close()
+        except DatabaseFileError as error:
+            if error.kind == "locked":  # the next run has it
+                return
+            found = None
+        if found != expected:
+            problem = "the journal lacks what was written to it, as a file of it was changed by somebody else"
+            raise _journal_error(DatabaseFileError(problem, "gone"), self._name)
 
     def _close(self) -> None:
         try:
@@ -250,7 +278,12 @@ class Journal:
         try:
             return self._database.execute(sql, values).fetchall()
         except (self._database.Error, UnicodeDecodeError) as error:
+            self._is_written = False  # the error says so
             raise _journal_error(database_error(error, "journal"), self._name) from None
+
+
+def _opened(target: Path) -> DatabaseFile:
+    return DatabaseFile(target, "journal", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True)
 
 
 def _combined(*checksums: bytes) -> bytes:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import sys
-import weakref
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,15 +13,17 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line, letter_row
+from synerise_profiles._batching.letter_lines import letter_target, may_hold_letters
+from synerise_profiles._batching.letters import LETTER_START, LetterHead, LetterRow, letter_line, letter_row
 from synerise_profiles._core.files import (
+    CHANGED_TEXT,
     AppendFile,
     FileId,
+    KeptFile,
     PartFile,
     WrittenFile,
     file_id,
     lines_between,
-    refuse_live_part,
 )
 
 from .replaced_letters import ReplacedLetters
@@ -34,6 +35,7 @@ _BUFFER_BYTES: Final = 1 << 16
 _MAX_SORTED_BYTES: Final = 1 << 23
 _LEFT_TEXT: Final = "{} was left by a run that was killed, and is removed with its letters"
 _CARRIED_TEXT: Final = "letters that came to the file while the run went on stand behind those of the run"
+_NO_LOCKS_TEXT: Final = "{} cannot be locked, as the system has no locks there: only one run may write it at a time"
 _REPLACED_TEXT: Final = (
     "the file of these rejections was replaced by a later run; a report that was pickled reads it by its name: read it "
     "before the next run, or give each run a file of its own"
@@ -56,14 +58,18 @@ class LetterFile:
         self.notes = dict.fromkeys(map(_LEFT_TEXT.format, left_names), 1)
         """Notes about what a run that was killed has left beside the file; its letters are not in this one."""
         self.name, self.head = file.target.name, head
+        if not file.has_locks:
+            self.notes[_NO_LOCKS_TEXT.format(self.name)] = 1
         self._replaced = replaced
         self._file: WrittenFile | None = file
         self.left_in, self._has_carried = "", False
         self._id: FileId | None = file.id
-        self._descriptor: int | None = None
+        self._is_held = False
+        self._reader: WrittenFile | None = None
         self._pid = os.getpid()
         # Where the lines are in the file: starts and ends in turn, since others may append to it too.
         self._places: array[int] = array("Q")
+        self._count = 0
         self._end = 0 if isinstance(file, AppendFile) else file.size
         self.waiting_lines: list[bytes] = []
         """Lines that were added and are not in the file yet, of `waiting_bytes` together."""
@@ -98,12 +104,13 @@ class LetterFile:
             return False
         start, size = end - len(content), sum(map(len, rest))
         segment, is_next = array("Q", (start, end)), bool(self._places) and self._places[-1] == start
+        written = self._count + count
         # No call from here on, so that no signal's handler is called between.
         if is_next:
             self._places[-1] = end
         else:
             self._places += segment
-        self._end, self.waiting_lines, self.waiting_bytes = end, rest, size
+        self._end, self._count, self.waiting_lines, self.waiting_bytes = end, written, rest, size
         return True
 
     def carry(self, lines: Iterable[bytes]) -> int:
@@ -123,7 +130,7 @@ class LetterFile:
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that were added.
 
-        Raises OSError if the file is another one by now and `keep_open` was not called in this process.
+        Raises OSError if the file is another one by now and is read by its name, as in another process, or was changed.
         """
         self.flush()
         yield from self._written()
@@ -132,29 +139,31 @@ class LetterFile:
     def _written(self) -> Iterator[bytes]:
         if not self._places:  # then there may be no file
             return
+        count = 0
         with self._opened() as descriptor:
             for start, end in zip(self._places[::2], self._places[1::2], strict=True):
-                yield from lines_between(descriptor, start, end)
+                for line in lines_between(descriptor, start, end):
+                    if self.head is not None and not line.startswith(LETTER_START):
+                        break
+                    yield line
+                    count += 1
+        if count != self._count:
+            raise OSError(errno.ESTALE, CHANGED_TEXT, str(self.path))
 
     def keep_open(self) -> None:
-        """Hold the file open, so that its lines can be read after a later run has put another one in its place."""
-        if sys.platform == "win32":  # nothing could be put in the place of a file that is open
-            return
-        with contextlib.suppress(OSError):  # then they can be read as long as the file is there
-            file = self.path.open("rb", buffering=0)
-            weakref.finalize(self, file.close)
-            if file_id(file.fileno()) == self._id:
-                self._descriptor = file.fileno()
+        """Hold the file open when it is closed, so that its lines can be read whatever becomes of its name."""
+        self._is_held = sys.platform != "win32"  # nothing could be put in the place of a file that is open
 
     @contextlib.contextmanager
     def _opened(self) -> Generator[int]:
-        if self._descriptor is not None:
-            yield self._descriptor
+        file = self._file or self._reader
+        if file is not None and file.descriptor is not None:
+            yield file.descriptor
             return
-        with self.path.open("rb") as file:
-            if file_id(file.fileno()) != self._id:
+        with self.path.open("rb") as by_name:
+            if file_id(by_name.fileno()) != self._id:
                 raise OSError(errno.ESTALE, _REPLACED_TEXT, str(self.path))
-            yield file.fileno()
+            yield by_name.fileno()
 
     def close(self, *, is_kept: bool) -> None:
         """Write what is left and close the file, or leave the file that was there as it was.
@@ -168,20 +177,27 @@ class LetterFile:
             if is_kept:
                 self.flush()
             is_empty = not self._places and not self._has_carried
-            if is_kept and (self.problem is None or not (is_empty or self._has_replaced)):
+            if is_kept and self._has_lost_place:
+                self._leave(file)
+            elif is_kept and (self.problem is None or not (is_empty or self._has_replaced)):
                 self._sort(file)
                 file.commit(None if self._replaced is None else self._replaced.tail_from)
                 self.path = file.target
             elif is_kept and not is_empty:  # cut short, it takes no place of whole ones
                 self._leave(file)
             else:
-                start = self._places[0] if len(self._places) == 2 and self._places[1] == file.size else None
+                start, end = self._places if len(self._places) == 2 else (None, 0)
                 self._hold(file)
-                file.take_back(start)
+                file.take_back(start, end)
         except OSError as error:
             self.problem = self.problem or error
             self._leave(file)
-        file.close()
+        file = self._file or file  # what was left may be in another one
+        if self._is_held:
+            file.unlock()
+            self._reader = file
+        else:
+            file.close()
         self._file = None
 
     @property
@@ -194,20 +210,47 @@ class LetterFile:
     def _has_replaced(self) -> bool:
         return self._replaced is not None and self._replaced.size > 0
 
+    @property
+    def _has_lost_place(self) -> bool:
+        """Whether the file has another name by now, or other content: what was written is not where it was to be."""
+        return self.problem is not None and self.problem.errno == errno.ESTALE
+
     def _leave(self, file: WrittenFile) -> None:
         """Leave what was written beside the file, and say where."""
-        if isinstance(file, PartFile) and file.path.exists():
+        if isinstance(file, PartFile) and file_id(file.path) == file.id:
             file.keep()
             self.path = file.path
+        elif isinstance(file, PartFile) or self._has_lost_place:
+            with contextlib.suppress(OSError):  # then it is in the report alone
+                self._copy(file.target)
+        if self.path != file.target and self.path.exists():
             self.left_in = f"; what was written is in {self.path.name}"
+
+    def _copy(self, target: Path) -> None:
+        """Write the lines to a file beside the one that has lost its name, or what was written to it."""
+        if not self._places and not self.waiting_lines:
+            return
+        copy = KeptFile(target)
+        try:
+            with contextlib.suppress(OSError):  # what somebody else has taken away
+                _write_lines(copy, self._written())
+            end = _write_lines(copy, self.waiting_lines)
+            copy.sync()
+        except BaseException:
+            copy.target.unlink(missing_ok=True)
+            copy.close()
+            raise
+        count, segment = self._count + len(self.waiting_lines), array("Q", (0, end))
+        self.path, self._id, self._file, self._end, self._count = copy.target, copy.id, copy, end, count
+        self._places, self.waiting_lines, self.waiting_bytes = segment, [], 0
 
     def _hold(self, file: WrittenFile) -> None:
         """Keep readable what is taken back: in the part that loses its name, where a system allows it, or in memory."""
         if isinstance(file, PartFile):
             self.keep_open()
-        if self._descriptor is None:
+        if not (self._is_held and isinstance(file, PartFile)):
             self.waiting_lines = [*self._written(), *self.waiting_lines]
-            self._places = array("Q")
+            self._places, self._count = array("Q"), 0
 
     def _sort(self, file: WrittenFile) -> None:
         """Put the lines in the order of the rows, which that of the responses is not, if they are not too many."""
@@ -225,24 +268,36 @@ class LetterFile:
 
     def __getstate__(self) -> dict[str, Any]:
         self.flush()
-        return {**self.__dict__, "_file": None, "_descriptor": None}
+        return {**self.__dict__, "_file": None, "_reader": None}
+
+
+def _write_lines(file: WrittenFile, lines: Iterable[bytes]) -> int:
+    """Write lines in pieces, and return where they end."""
+    content = bytearray()
+    for line in lines:
+        content += line
+        if len(content) >= _BUFFER_BYTES:
+            file.write(content)
+            content.clear()
+    return file.write(content)
 
 
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_bytes: int | None = None) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on.
 
     What stands behind the first `replaced_bytes` of a file that is replaced is kept, as is what is appended meanwhile.
-    Raises InvalidRequestError while another run is about to replace it.
+    Raises InvalidRequestError while another run is about to replace it, and while one appends to what is replaced.
     """
     file: WrittenFile
     if mode == "append":
-        refuse_live_part(target, "dead_letter")
-        file = AppendFile(target, "dead_letter", is_locked=False)
+        file = AppendFile(target, "dead_letter", is_locked=False, is_joined=True, may_hold=may_hold_letters)
     else:
         file = PartFile(target, "dead_letter")
     try:
-        letters = LetterFile(file, head, None if mode == "append" else ReplacedLetters(target, replaced_bytes))
-    except BaseException:  # an interruption
+        replaced = None if mode == "append" else ReplacedLetters(target, replaced_bytes)
+        letter_target(target, "dead_letter", is_appended=True)  # it may be another one since it was looked at
+        letters = LetterFile(file, head, replaced)
+    except BaseException:  # an interruption too
         file.take_back(None)
         file.close()
         raise

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from synerise_profiles._batching.letter_lines import are_letters
+from synerise_profiles._core.files import CHANGED_TEXT, settled_size
 
 __all__ = ["ReplacedLetters"]
 
 _COPIED_BYTES: Final = 1 << 20
-_CHANGED_TEXT: Final = "it was changed by somebody else while the run went on, and stays as it is"
 
 
 class ReplacedLetters:
@@ -23,7 +23,7 @@ class ReplacedLetters:
         self._target = target
         self.size, self._digest = 0, b""
         with suppress(FileNotFoundError), target.open("rb") as file:
-            self.size, self._digest = _digest(file, size)
+            self.size, self._digest = _digest(file, settled_size(target) if size is None else size)
         self.carried = 0
         """How many letters were found behind them."""
 
@@ -41,19 +41,19 @@ class ReplacedLetters:
                 return None
             file.seek(0)
             if self.size and _digest(file, self.size) != (self.size, self._digest):
-                raise OSError(errno.ESTALE, _CHANGED_TEXT)
+                raise OSError(errno.ESTALE, CHANGED_TEXT)
             file.seek(self.size)
             if not are_letters(file):
-                raise OSError(errno.ESTALE, _CHANGED_TEXT)
+                raise OSError(errno.ESTALE, CHANGED_TEXT)
             file.seek(self.size)
             self.carried = sum(bool(line.strip()) for line in file)
         return self.size if self.carried else None
 
 
-def _digest(file: BinaryIO, size: int | None) -> tuple[int, bytes]:
+def _digest(file: BinaryIO, size: int) -> tuple[int, bytes]:
     """Return the size and the digest of the first bytes, of which there may be fewer."""
     digest, found = hashlib.blake2b(digest_size=16), 0
-    while content := file.read(_COPIED_BYTES if size is None else min(_COPIED_BYTES, size - found)):
+    while content := file.read(min(_COPIED_BYTES, size - found)):
         digest.update(content)
         found += len(content)
     return found, digest.digest()

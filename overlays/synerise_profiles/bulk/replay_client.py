@@ -12,7 +12,7 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
@@ -187,8 +187,11 @@ def open_replay(path: object, options: Mapping[str, Any], client_options: Option
         target = _letter_target(settings, file)
         pace = settings.open_pace(client_options.base_url)
         head = LetterHead(operation=METHOD)
-        is_own = target is not None and str(target) == file.path
+        is_own = target is not None and (str(target) == file.path or file_id(target) == file.id)
         letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
+        if letters is not None and target is not None and is_own and file_id(target) != file.id:
+            letters.close(is_kept=False)
+            raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
         store = RejectionStore(letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.report.dead_letter = target
@@ -225,7 +228,7 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
         raise InvalidRequestError(_JOURNAL_TEXT, operation=METHOD, field="journal")
     check_arguments(METHOD, options, ReplayArguments)
     transform, mapping = options.get("transform"), options.get("mapping")
-    if transform is not None and not callable(transform):
+    if transform is not None and not takes(transform, 1):
         raise InvalidRequestError("expected a function of a letter", operation=METHOD, field="transform")
     if mapping is not None and not hasattr(mapping, "cell_reader"):
         raise InvalidRequestError("expected a RowMapping", operation=METHOD, field="mapping")

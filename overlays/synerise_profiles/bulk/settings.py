@@ -128,8 +128,8 @@ def _is_salt(value: Any) -> bool:
 
 _SALT: Final = SettingValidator(
     _is_salt,
-    "expected a text, a function or a list of field names, such as ['orderId']; with a random salt a row that is sent "
-    "again would be stored twice (keep_duplicates=True keeps equal rows apart)",
+    "expected a text, a function of a row or a list of field names, such as ['orderId']; with a random salt a row "
+    "that is sent again would be stored twice (keep_duplicates=True keeps equal rows apart)",
 )
 
 
@@ -178,10 +178,10 @@ class BulkSettings:
     dead_letter_mode: DeadLetterMode = attrs.field(default="replace", validator=one_of(*get_args(DeadLetterMode)))
     journal: str | os.PathLike[str] | None = None
     progress: Callable[[Progress], object] | None = attrs.field(
-        default=None, validator=[optional_function(), no_coroutine_function()]
+        default=None, validator=[optional_function("progress"), no_coroutine_function()]
     )
     reference: Callable[[Any], Any] | None = attrs.field(
-        default=None, validator=[optional_function(), no_coroutine_function()]
+        default=None, validator=[optional_function("row"), no_coroutine_function()]
     )
     ordered: bool = attrs.field(default=True, validator=instance_of(bool, expected="True or False"))
     checks: Checks = attrs.field(default="basic", validator=one_of(*get_args(Checks)))
@@ -193,8 +193,8 @@ class BulkSettings:
     audit: str | os.PathLike[str] | None = None
     verify_sample: int = attrs.field(default=0, validator=whole_number(0))
     verify_within: float = attrs.field(default=30.0, validator=seconds())
-    on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function())
-    on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function())
+    on_finish: Callable[[Report], object] | None = attrs.field(default=None, validator=optional_function("report"))
+    on_settled: Callable[[int], object] | None = attrs.field(default=None, validator=optional_function("index"))
     flush_after: float | None = attrs.field(default=None, validator=optional(positive_seconds()))
 
     def __attrs_post_init__(self) -> None:

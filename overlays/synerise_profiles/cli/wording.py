@@ -24,7 +24,9 @@ _PHRASES: Final[Mapping[str, str]] = {
     "lead to no file": "no Parquet file is there",
     "; give filesystem=": "; look at the address, and at the credentials in the environment",
     "a datetime with a zone, or such a text in ISO 8601": "a time in ISO 8601 with a zone: 2026-03-01T00:00:00Z",
-    "a text, a function or a list of field names, such as ['orderId']": 'a text or a JSON list of fields: ["orderId"]',
+    "a text, a function of a row or a list of field names, such as ['orderId']": (
+        'a text or a JSON list of fields: ["orderId"]'
+    ),
     "read it by read_jsonl, or by read_json if it is an array": "its form is jsonl, or json if it is an array",
     "read CSV by read_csv, JSON Lines by read_jsonl": "say the form of the file as it is",
     "read CSV by read_csv": "if it is CSV, its form is csv",

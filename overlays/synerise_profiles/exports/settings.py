@@ -76,7 +76,9 @@ class ExportSettings:
         validator=instance_of(Backoff, expected="a Backoff, such as Backoff(first=1, factor=2, most=30)"),
     )
     deadline: float = attrs.field(default=3600.0, validator=positive_seconds())
-    progress: Callable[[ExportProgress], object] | None = attrs.field(default=None, validator=optional_function())
+    progress: Callable[[ExportProgress], object] | None = attrs.field(
+        default=None, validator=optional_function("progress")
+    )
     page_size: int | None = attrs.field(default=None, validator=optional(whole_number(1, of="records")))
     statuses: Mapping[str, StatusMeaning] = attrs.field(
         factory=dict[str, StatusMeaning],

@@ -127,7 +127,7 @@ class Audit:
         self._file.write(content)
 
     def _read(self) -> None:
-        """Read the entries; the first two lines say whether the file is an audit, since it is appended to."""
+        """Read the entries; each line says whether the file is an audit, since it is appended to."""
         may_be_none = True
         for number, line in enumerate(self._file.lines(), 1):
             try:
@@ -135,8 +135,8 @@ class Audit:
                 known = entry.get("format", FORMAT_VERSION)
                 self.state_of(entry["plan"]).add_entry(entry)
             except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-                is_cut = isinstance(error, orjson.JSONDecodeError) and number == 1 and _is_start_of_entry(line)
-                if may_be_none and not is_cut:
+                is_cut = isinstance(error, orjson.JSONDecodeError) and _is_start_of_entry(line, 1 + may_be_none)
+                if not is_cut or (may_be_none and number > 1):
                     # The path is a mistake: another file would be appended to.
                     raise AuditError("the file exists and is no audit; give the name of another one") from None
                 continue
@@ -145,10 +145,10 @@ class Audit:
                 raise AuditError(f"the audit has format {known}, and this release writes {FORMAT_VERSION}")
 
 
-def _is_start_of_entry(line: bytes) -> bool:
-    """Whether a line that is no JSON may be an entry that a crash cut off."""
+def _is_start_of_entry(line: bytes, min_bytes: int) -> bool:
+    """Whether a line that is no JSON may be an entry that a crash cut off, with so many bytes of it at least."""
     line = line.rstrip(b"\n")
-    return not line or (len(line) > 1 and _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)]))
+    return not line or (len(line) >= min_bytes and _ENTRY_PREFIX.startswith(line[: len(_ENTRY_PREFIX)]))
 
 
 def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:

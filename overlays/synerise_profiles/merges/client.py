@@ -125,7 +125,7 @@ class Merges(Resource):
         """
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
-        optional_function().check("progress", options.get("progress"))
+        optional_function("progress").check("progress", options.get("progress"))
         refuse_coroutine_function("merges.plan_many", "progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = MergePlanSet(by, self)
@@ -204,7 +204,7 @@ class AsyncMerges(Resource):
         """Make a plan for each survivor of many duplicates; see `Merges.plan_many`."""
         factory = self._factory(by)
         check_arguments("merges.plan_many", options, PlanManyArguments)
-        optional_function().check("progress", options.get("progress"))
+        optional_function("progress").check("progress", options.get("progress"))
         resolved = _resolve_pairs(factory, pairs, options)
         plans = AsyncMergePlanSet(by, self)
         await self._run(plan_many(factory, resolved.merges, plans.add, options.get("progress")), "merges.plan_many")

@@ -51,7 +51,7 @@ class ApplySettings:
     group_size: int | None = None
     allow_changes: bool = False
     progress: Callable[[MergeProgress], object] | None = attrs.field(
-        default=None, validator=optional_function(error=_refused)
+        default=None, validator=optional_function("progress", error=_refused)
     )
     on_refusal: OnRefusal = attrs.field(default="stop", validator=one_of(*get_args(OnRefusal), error=_refused))
 

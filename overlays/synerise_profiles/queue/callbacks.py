@@ -5,7 +5,6 @@ A queue has no return value for what happens in the background, so these are the
 
 from __future__ import annotations
 
-import errno
 import os
 import warnings
 from collections import deque
@@ -16,9 +15,9 @@ from typing import Any
 
 from synerise_profiles._batching.attribution import Refusal, Rejection, hidden_in_refused, masked_identifier
 from synerise_profiles._batching.batch import Chunk
-from synerise_profiles._batching.letter_lines import letter_target
+from synerise_profiles._batching.letter_lines import letter_target, may_hold_letters
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line
-from synerise_profiles._core.files import AppendFile
+from synerise_profiles._core.files import append_once
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were
 from synerise_profiles_api.errors import InvalidRequestError
@@ -147,18 +146,7 @@ def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered
         effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
         data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
         lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
-    content = b"".join(lines)
-    try:
-        _append(path, content)
-    except OSError as error:
-        if error.errno != errno.ESTALE:
-            raise
-        _append(path, content)  # a run put its letters in place just then
-
-
-def _append(path: str | os.PathLike[str], content: bytes) -> None:
-    with AppendFile(letter_target(path, "spill", is_appended=True), "spill", is_locked=False) as file:
-        file.write(content)
+    append_once(lambda: letter_target(path, "spill", is_appended=True), "spill", b"".join(lines), may_hold_letters)
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

@@ -92,7 +92,7 @@ def _check_spill(_: object, attribute: attrs.Attribute[Any], value: object) -> N
 
 _SALT: Final = SettingValidator(
     lambda value: is_salt(value) and value != "unique",
-    "expected random, content, a text, a function or a list of field names, such as ['orderId']",
+    "expected random, content, a text, a function of a row or a list of field names, such as ['orderId']",
 )
 
 
@@ -116,8 +116,8 @@ class QueueSettings:
     allow_null: Collection[str] = attrs.field(default=(), validator=name_collection())
     allow_unknown: Collection[str] = attrs.field(default=(), validator=name_collection())
     salt: Salt = attrs.field(default="random", validator=[no_coroutine_function(), _SALT])
-    on_rejected: OnRejected | None = attrs.field(default=None, validator=optional_function())
-    on_error: OnError | None = attrs.field(default=None, validator=optional_function())
+    on_rejected: OnRejected | None = attrs.field(default=None, validator=optional_function("rejection", "row"))
+    on_error: OnError | None = attrs.field(default=None, validator=optional_function("error"))
     exit_timeout: float = attrs.field(default=10.0, validator=seconds())
     spill: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(_check_spill))
 

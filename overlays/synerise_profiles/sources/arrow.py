@@ -70,7 +70,9 @@ class ArrowSource(Source):
         used_columns = [columns[position] for position in sorted(used)]
         self._names = [column.name for column in used_columns]
         readings = {field.name: _reading_of(field) for field in table.schema}
-        self._readings = [readings[name] for name in self._names]
+        # Of what is nested, prepare= gets what its field would.
+        nested = {column.name for column in used_columns if is_prepared and column.kind in ("struct", "list")}
+        self._readings = [readings[name] or (_without_nulls if name in nested else None) for name in self._names]
         self._row_builder = None if is_prepared else mapping.row_builder(used_columns, self._note)
         if not mapping.is_plain:
             self._plan = mapping.line_plan(self._row_builder, self._names)
@@ -157,7 +159,7 @@ def _values(arrow: Any, column: Any, reading: _Reading | None) -> list[Any]:
         column = _with_short_digits(arrow, column)
     cells: list[Any] = column.to_pylist()
     if arrow.types.is_map(arrow_type):
-        return [None if cell is None else _object_of(cell) for cell in cells]
+        cells = [None if cell is None else _object_of(cell) for cell in cells]
     return cells if reading is None else reading(cells)
 
 
@@ -232,6 +234,10 @@ def _decimals(cells: list[Any]) -> list[Any]:
 
 def _decimal_of(cell: object) -> Any:
     return Decimal(cell) if isinstance(cell, str) else _decimals(cell) if is_list(cell) else cell
+
+
+def _without_nulls(cells: list[Any]) -> list[Any]:
+    return [drop_nulls(cell) for cell in cells]
 
 
 def _parsed(cells: list[Any]) -> list[Any]:

@@ -16,10 +16,12 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.wording import counted
+from synerise_profiles._validation.rules import FieldProblem
 
 from .grouping import Grouping, Order
 from .line_plan import KEY_TYPES, Cells, LinePlan
 from .line_store import RowPositions, SeenKeys, StoredNumbers, key_digest, sort_lines
+from .order_ids import SeenIds
 from .row_builder import Row
 
 __all__ = ["LineAssembler"]
@@ -79,6 +81,8 @@ class LineAssembler:
         # What stands for the order of each row, 0 for none; sorted, no line of an order stands apart.
         self._digests = None if is_sorted or plan.grouping is None else StoredNumbers()
         self._suspected, self._suspected_parts = SeenKeys(), SeenKeys()
+        ids = plan.id_fields
+        self._ids = None if ids is None or ids.is_key else SeenIds(ids)
 
     def locate(self, index: int) -> Any:
         """Return where a row stands: the line that it begins with."""
@@ -137,7 +141,11 @@ class LineAssembler:
             yield line
 
     def _is_suspected(self, key: str) -> bool:
-        return key in self._suspected or all(part in self._suspected_parts for part in key.split("\0"))
+        return (
+            key in self._suspected
+            or key in self._suspected_parts
+            or all(part in self._suspected_parts for part in key.split("\0"))
+        )
 
     def _chosen(self, records: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield the number of each line that is wanted, its record, and what is converted of it."""
@@ -198,7 +206,7 @@ class LineAssembler:
     def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> _OpenOrder:
         """Begin an order; `beside` says that a line above it cannot be read."""
         opened = _OpenOrder(key, number, Order(grouping))
-        if not self._is_sorted and self._seen.add(key):
+        if not self._is_sorted and self._seen.add(key) is not None:
             opened.order.refuse("", _COMES_AGAIN)
             opened.is_part = True
         elif self._is_sorted and self._is_suspected(key):
@@ -242,11 +250,21 @@ class LineAssembler:
         found: list[tuple[int, Row, int]] = [(number, row, 0) for number, row in open_order.bad]
         if open_order.records:
             result, digest = open_order.order.finish(), 0 if self._digests is None else key_digest(open_order.key)
+            if self._ids is not None and isinstance(result, dict):
+                result = self._with_own_id(self._ids, open_order, result)
             row = result if isinstance(result, dict) else self._refused(open_order, digest, *result)
             found.append((open_order.first, row, digest))
         for number, row, digest in sorted(found, key=itemgetter(0)):
             self._place_row(number, digest)
             yield row
+
+    def _with_own_id(self, ids: SeenIds, open_order: _OpenOrder, row: dict[str, Any]) -> dict[str, Any] | FieldProblem:
+        """Return an order, or why it is refused: another one, with another key, has its id."""
+        earlier = ids.add(row, open_order.first)
+        if earlier is None:
+            return row
+        open_order.is_part = True  # sent by itself, it would take the place of the other one
+        return ids.fields.name, f"is that of another order, at {self._place(earlier)}; {ids.fields.advice}"
 
     def _place_row(self, number: int, digest: int = 0) -> None:
         """Keep where the next row stands, and what stands for its order."""

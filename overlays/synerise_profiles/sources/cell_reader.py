@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
 from .columns import Column
@@ -63,6 +64,9 @@ class CellReader:
         if self._are_stored:
             decimals = frozenset(name for name, cell in cells.items() if isinstance(cell, Decimal))
         if self._builder is None or names != self._names or decimals != self._decimals:
+            if not all(isinstance(name, str) for name in cast("tuple[object, ...]", names)):
+                problem = "returned cells by names of which one is no text; give them by the names of columns"
+                raise InvalidRequestError(problem, field="prepare")
             columns = [_column(name, is_decimal=name in decimals) for name in dict.fromkeys((*names, *self._named))]
             try:
                 self._builder = self._build(columns)

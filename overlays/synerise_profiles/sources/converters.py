@@ -49,6 +49,7 @@ _MAX_DECIMAL_PLACES: Final = 400
 """More than any double has, before or after the point."""
 _MAX_CACHED_NUMBERS: Final = 4096
 """Amounts and prices repeat from row to row."""
+_has_digits: Final = re.compile(r"\s*[+-]?[0.]*[1-9]").match
 _MAX_EXACT_INTEGER: Final = 2**53
 """Whole numbers below are the same as floating-point numbers."""
 
@@ -179,9 +180,13 @@ def drop_nulls(value: Any) -> Any:
 
 def lookup_converter(values: Mapping[Any, Any]) -> Converter:
     """Make the converter of `values=`: a table of words, which refuses others."""
+    # In a dictionary true is 1; a 1 may be true, in a database that has no truth values.
+    truths = {word: value for word, value in values.items() if isinstance(word, bool)}
 
     def look_up(cell: Any) -> Any:
         try:
+            if cell.__class__ is bool:
+                return truths[cell]
             return values[cell.strip() if isinstance(cell, str) else cell]
         except (KeyError, TypeError):
             raise BadCellError("is none of the words that values= gives") from None
@@ -273,6 +278,8 @@ def _number(cell: str) -> int | float:
     found = float(cell)
     if not isfinite(found):
         raise BadCellError(_TOO_LARGE)
+    if not found and _has_digits(cell):
+        raise BadCellError("is too near to zero for a JSON number, which would be zero")
     return found
 
 

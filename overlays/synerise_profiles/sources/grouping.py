@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 import orjson
 
 from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._core.json_equality import same_json
 from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.amounts import EXACT
 from synerise_profiles._validation.rules import FieldProblem
@@ -26,7 +27,7 @@ from synerise_profiles_api.types import UNSET
 
 from .fields import ResolvedField
 
-__all__ = ["TOTAL_FIELDS", "BadLine", "Combine", "FieldPath", "Grouping", "Order", "entry_list_of"]
+__all__ = ["TOTAL_FIELDS", "BadLine", "Combine", "FieldPath", "Grouping", "Order", "entry_list_of", "value_at"]
 
 Combine: TypeAlias = Literal["agree", "first", "last", "sum"]
 BadLine: TypeAlias = Literal["refuse_order", "refuse_line"]
@@ -48,7 +49,8 @@ class Grouping:
     """How lines become orders: which lists are collected, what is done with other fields, and where totals belong.
 
     `totals_in` is the path of the object that has the products and gets their totals; None where there are none.
-    `totals_of` are names and values of fields, of which a row with totals has one; empty, all rows have them.
+    `totals_of` are names and values of fields, of which a row with totals has one; empty, all rows have them. With
+    `has_any_type` a field may be a number in one line and true in another one, which Python takes for equal.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Grouping:
         *,
         totals_in: FieldPath | None,
         totals_of: Sequence[tuple[str, str | None]] = (),
+        has_any_type: bool = True,
         max_bytes: int,
     ) -> None:
         self.lists = tuple(dict.fromkeys(lists))
         self.combine = {path: how for path, how in combine.items() if how != "agree"}
         self.totals_in = totals_in
         self.totals_of = totals_of
+        self.has_any_type = has_any_type
         self.max_bytes = max_bytes
 
 
@@ -104,7 +108,7 @@ class Order:
             self._combine(row)
         if self.lines == 1:
             self._row = row
-        elif row != self._row and (differing := _merge(self._row, row)) is not None:
+        elif (row != self._row or grouping.has_any_type) and (differing := _merge(self._row, row)) is not None:
             self.refuse(".".join(differing), f"is not the same in all lines of the order; {_COMBINE_HINT}")
         if self.lines % _LINES_BETWEEN_SIZES == 0:
             self._look_at_size()
@@ -153,7 +157,7 @@ class Order:
         path, totals_of = self._grouping.totals_in, self._grouping.totals_of
         if totals_of and not any(value is not None and self._row.get(name) == value for name, value in totals_of):
             return None
-        holder = None if path is None else _get(self._row, path) if path else self._row
+        holder = None if path is None else value_at(self._row, path) if path else self._row
         if path is None or not is_object(holder):
             return None
         priced = _priced(holder.get(_PRODUCTS) or ())
@@ -247,16 +251,17 @@ def _merge(row: dict[str, Any], other: Mapping[str, Any]) -> FieldPath | None:
     for name, value in other.items():
         if name not in row:
             row[name] = value
-        elif row[name] != value:
-            if not (is_object(row[name]) and is_object(value)):
-                return (name,)
+        elif is_object(value) and is_object(row[name]):
             inner = _merge(row[name], value)
             if inner is not None:
                 return (name, *inner)
+        elif not same_json(row[name], value):
+            return (name,)
     return None
 
 
-def _get(row: Any, path: FieldPath) -> Any:
+def value_at(row: Any, path: FieldPath) -> Any:
+    """Return what stands at a path in a row; None where nothing does."""
     for name in path:
         row = row.get(name) if is_object(row) else None
     return row
@@ -264,7 +269,7 @@ def _get(row: Any, path: FieldPath) -> Any:
 
 def _take(row: dict[str, Any], path: FieldPath) -> Any:
     """Take the value at a path out of a row."""
-    holder = _get(row, path[:-1])
+    holder = value_at(row, path[:-1])
     return holder.pop(path[-1], None) if is_object(holder) else None
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast, get_args
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.arguments import takes
 from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -21,7 +22,9 @@ from .fields import ResolvedField, accepted_types_text, close_names
 from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry_list_of
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
+from .order_ids import IdFields
 from .order_keys import key_readers
+from .plain_values import plain_texts, plain_value
 from .row_builder import Row
 
 __all__ = ["EqualByDigest", "LineOptions"]
@@ -36,23 +39,33 @@ _CANCELLATION: Final = (
 """Fields of an event, of which one says that it cancels a purchase."""
 
 
-def _with_lists(where: Mapping[str, Condition]) -> dict[str, Condition]:
-    """Return conditions as TOML has them: of several values, a list."""
-    return {
-        name: list(cast("Sequence[Any]", condition)) if isinstance(condition, tuple) else condition
-        for name, condition in where.items()
-    }
+_BY_ONE_TYPE: Final = (frozenset({"string"}), _NUMBERS, frozenset({"boolean"}))
+
+
+def _has_any_type(field: ResolvedField) -> bool:
+    """Whether the values of a field may be numbers in some lines, and true or false in others."""
+    types = frozenset[str]() if field.schema is None else field.schema.types
+    return entry_list_of(field) is None and not (types and any(types <= known for known in _BY_ONE_TYPE))
+
+
+def _as_in_files(where: Mapping[str, Condition]) -> dict[str, Condition]:
+    """Return conditions as TOML has them: of several values a list, and of enum members their values."""
+    return {name: cast("Condition", plain_value(condition)) for name, condition in where.items()}
+
+
+def _plain_combine(combine: Mapping[str, Combine]) -> dict[str, Combine]:
+    return {path: cast("Combine", plain_value(how)) for path, how in combine.items()}
 
 
 @attrs.frozen(kw_only=True)
 class LineOptions:
     """What a mapping says about lines; see `RowMapping`."""
 
-    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition], converter=_with_lists)
+    where: Mapping[str, Condition] = attrs.field(factory=dict[str, Condition], converter=_as_in_files)
     prepare: Prepare | None = None
-    group_by: tuple[str, ...] = ()
-    combine: Mapping[str, Combine] = attrs.field(factory=dict[str, Combine])
-    bad_line: BadLine = "refuse_order"
+    group_by: tuple[str, ...] = attrs.field(default=(), converter=plain_texts)
+    combine: Mapping[str, Combine] = attrs.field(factory=dict[str, Combine], converter=_plain_combine)
+    bad_line: BadLine = attrs.field(default="refuse_order", converter=plain_value)
 
     @property
     def is_plain(self) -> bool:
@@ -94,7 +107,7 @@ class LineOptions:
                 self._test(column, CellDefaults())
             except ValueError as error:
                 yield MappingIssue(column, "", f"where= {error}")
-        if not callable(cast("object", self.prepare or len)):
+        if not takes(self.prepare or len, 1):
             yield MappingIssue("", "", "prepare= is a function of the cells of a line")
         if self.group_by and kind not in _TOTALS_OF_KIND:
             yield MappingIssue("", "", f"group_by is for {' and '.join(_TOTALS_OF_KIND)}")
@@ -130,8 +143,10 @@ class LineOptions:
                     name, "", f"{option} names what is not there" + (f"; did you mean {close}?" if close else "")
                 )
 
-    def grouping(self, kind: MappingKind, fields: Iterable[ResolvedField], max_bytes: int) -> Grouping | None:
-        """Return how lines become orders, in rows of these fields; None if they do not."""
+    def grouping(
+        self, kind: MappingKind, fields: Sequence[ResolvedField], max_bytes: int, *, has_patterns: bool
+    ) -> Grouping | None:
+        """Return how lines become orders, in rows of these fields and those of patterns; None if they do not."""
         if not self.group_by:
             return None
         lists = [path for field in fields if (path := entry_list_of(field)) is not None]
@@ -143,6 +158,7 @@ class LineOptions:
             combine,
             totals_in=holder if is_priced else None,
             totals_of=_CANCELLATION if kind == "events" else (),
+            has_any_type=has_patterns or any(map(_has_any_type, fields)),
             max_bytes=max_bytes,
         )
 
@@ -153,6 +169,8 @@ class LineOptions:
         mapped: Mapping[str, Sequence[MappedTarget]],
         defaults: CellDefaults,
         columns: Sequence[str] | None = None,
+        *,
+        ids: IdFields | None = None,
     ) -> LinePlan:
         """Make the plan for records that are lists of cells in the order of `columns`, or objects without."""
 
@@ -171,6 +189,7 @@ class LineOptions:
             key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
             key_readers=key_readers(self.group_by, mapped, defaults),
             grouping=grouping,
+            id_fields=ids,
             bad_line=self.bad_line,
         )
 

@@ -12,6 +12,7 @@ from synerise_profiles._batching.row_source import UnreadableRow
 
 from .conditions import CellTest
 from .grouping import BadLine, Grouping, Order
+from .order_ids import IdFields
 from .order_keys import KeyReader
 from .row_builder import Row
 
@@ -30,7 +31,8 @@ class LinePlan:
     """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
 
     `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
-    where lines are grouped; `key_readers` make the texts of a key.
+    where lines are grouped; `key_readers` make the texts of a key, and `id_fields` say how the
+    API tells orders apart.
     """
 
     cells_of: Callable[[Any], Cells]
@@ -41,6 +43,7 @@ class LinePlan:
     key_cells: Sequence[Callable[[Any], Any]] = ()
     key_readers: Sequence[KeyReader] = ()
     grouping: Grouping | None = None
+    id_fields: IdFields | None = None
     bad_line: BadLine = "refuse_order"
 
     def chooses(self, record: Any) -> bool:
@@ -77,7 +80,7 @@ class LinePlan:
         else:
             parts = [cell_of(prepared) for cell_of in self.key_cells]
         texts = [read(part) for read, part in zip(self.key_readers, parts, strict=False)]
-        return "\0".join(texts) if all(texts) else ""
+        return _joined(texts) if all(texts) else ""
 
     def has_wrong_key(self, record: Any, prepared: Any) -> bool:
         """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
@@ -93,6 +96,14 @@ class LinePlan:
     def letter(self, record: Any) -> Any:
         """Return what a letter holds of a line."""
         return record.row if isinstance(record, UnreadableRow) else self.cells_of(record)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Return the key of its texts: another one for each other list of them, whatever they hold."""
+    key = "\0".join(texts)
+    if len(texts) == 1 or key.count("\0") < len(texts):
+        return key
+    return "\0".join([*(f"{len(text)} {text}" for text in texts), ""])
 
 
 def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:

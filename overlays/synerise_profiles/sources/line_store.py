@@ -27,39 +27,40 @@ _BUFFERED_POSITIONS: Final = 65_536
 
 
 class SeenKeys:
-    """A set of texts of any size, as digests: in memory at first, and then in a database."""
+    """Texts, each with a number, of any count, as digests: in memory at first, and then in a database."""
 
     def __init__(self) -> None:
-        self._digests: set[bytes] = set()
+        self._digests: dict[bytes, int] = {}
         self._database: sqlite3.Connection | None = None
 
-    def add(self, key: str) -> bool:
-        """Add a key; return whether it was there."""
+    def add(self, key: str, number: int = 0) -> int | None:
+        """Add a key with a number; return the number that it was added with before, None if it was not."""
         digest = _digest(key)
-        if digest in self._digests or self._is_stored(digest):
-            return True
-        self._digests.add(digest)
-        if len(self._digests) >= _MAX_KEYS_IN_MEMORY:
-            self._store()
-        return False
+        known = self._number_of(digest)
+        if known is None:
+            self._digests[digest] = number
+            if len(self._digests) >= _MAX_KEYS_IN_MEMORY:
+                self._store()
+        return known
 
     def __contains__(self, key: str) -> bool:
-        digest = _digest(key)
-        return digest in self._digests or self._is_stored(digest)
+        return self._number_of(_digest(key)) is not None
 
-    def _is_stored(self, digest: bytes) -> bool:
-        if self._database is None:
-            return False
-        return self._database.execute("SELECT 1 FROM seen WHERE digest = ?", (digest,)).fetchone() is not None
+    def _number_of(self, digest: bytes) -> int | None:
+        known = self._digests.get(digest)
+        if known is not None or self._database is None:
+            return known
+        found = self._database.execute("SELECT number FROM seen WHERE digest = ?", (digest,)).fetchone()
+        return None if found is None else int(found[0])
 
     def _store(self) -> None:
         if self._database is None:
             self._database = _open_database()
             weakref.finalize(self, self._database.close)
-            self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+            self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
         # In their order they go into the tree next to each other.
         self._database.execute("BEGIN")
-        self._database.executemany("INSERT INTO seen VALUES (?)", ((digest,) for digest in sorted(self._digests)))
+        self._database.executemany("INSERT INTO seen VALUES (?, ?)", sorted(self._digests.items()))
         self._database.execute("COMMIT")
         self._digests.clear()
 

@@ -44,6 +44,8 @@ from .mapping_checks import (
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
+from .order_ids import id_fields
+from .plain_values import plain_texts
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, FieldTarget, Target
 
@@ -122,11 +124,12 @@ class RowMapping(EqualByDigest):
         """What it says about lines."""
         self.is_plain = self.lines.is_plain  # every line is a row
         self._computed = self.lines.computed
-        self.targets = {name: targets_of(name, given, self._issues) for name, given in columns.items()}
+        self.targets = {name: targets_of(name, columns[name], self._issues) for name in plain_texts(columns)}
         own_words = (target.null_values or () for found in self.targets.values() for target in found)
         self.null_words = frozenset(self._defaults.null_values).union(*own_words)
         self._mapped = {name: self._mapped_targets(name, targets) for name, targets in self.targets.items()}
         self._constants = list(self._find_constants(constants or {}))
+        self._ids = id_fields(self.lines.group_by, self._mapped, [*(constants or {})], batch_operation)
         self._check()
         self._raise_issues(self._issues)
         line_facts = () if self.is_plain else (self.lines.facts,)
@@ -257,6 +260,8 @@ class RowMapping(EqualByDigest):
         ] + [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
         self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given])
+        if self._ids is not None and self.lines.prepare is None:  # what that returns has any cells in any column
+            self._issues += self._ids.issues()
         for resolved, value in self._constants:
             problem = constant_problem(value, resolved.schema)
             if problem is not None:
@@ -277,7 +282,8 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes)
+        most = self._batch_operation.max_bytes
+        grouping = self.lines.grouping(self.kind, fields, most, has_patterns=self.has_patterns)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:
@@ -286,7 +292,7 @@ class RowMapping(EqualByDigest):
             convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
         else:
             convert = builder.convert
-        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns)
+        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns, ids=self._ids)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.

@@ -18,6 +18,7 @@ from synerise_profiles_api.types import Operation
 from .columns import CellDefaults, MappedTarget
 from .errors import MappingIssue
 from .fields import ResolvedField, close_names, parse_path
+from .plain_values import plain_texts, plain_value
 from .targets import Empty, FieldTarget, Target, field, null_values_problem, zone_name
 
 __all__ = [
@@ -151,8 +152,8 @@ def cell_defaults(
     problem = null_values_problem(null_values)
     if problem is not None:
         issues.append(MappingIssue("", "", problem))
-    words = () if problem is not None or null_values is None else tuple(sorted(null_values))
-    return CellDefaults(empty=empty, trim=trim, null_values=words)
+    words = () if problem is not None or null_values is None else tuple(sorted(plain_texts(null_values)))
+    return CellDefaults(empty=plain_value(empty), trim=trim, null_values=words)
 
 
 def targets_of(name: str, given: FieldTarget, issues: list[MappingIssue]) -> tuple[Target, ...]:
@@ -189,7 +190,7 @@ def mapping_digest(
 def _target_facts(target: Target) -> tuple[object, ...]:
     """Return what tells a target apart, in any process."""
     facts = attrs.astuple(attrs.evolve(target, zone=None), recurse=False)
-    return tuple(map(_collection_fact, facts)), zone_name(target.zone)
+    return tuple(plain_value(_collection_fact(fact)) for fact in facts), zone_name(target.zone)
 
 
 def _collection_fact(value: object) -> object:

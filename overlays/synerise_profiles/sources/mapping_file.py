@@ -198,6 +198,8 @@ def _targets(file: MappingFile, column: str, given: object, issues: list[Mapping
             issues += file.locate([MappingIssue(column, "", "values is a list of what is no pair of word and value")])
             return None
         options["values"] = {pair[0]: pair[1] for pair in pairs}
+        if len(options["values"]) < len(pairs):
+            issues += file.locate([MappingIssue(column, "", "values gives a word twice, of which 1 and true are one")])
     try:
         return field(**options)
     except MappingError as error:

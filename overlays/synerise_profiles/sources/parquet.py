@@ -8,11 +8,13 @@ by its own types, since a cast to those of another would round numbers, or end t
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import datetime
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from importlib import import_module
 from itertools import accumulate, filterfalse, groupby
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -23,7 +25,8 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource, cell_kind
-from .errors import MappingError, MappingIssue
+from .converters import convert_text
+from .errors import BadCellError, MappingError, MappingIssue
 from .mapping import RowMapping
 from .parquet_files import ParquetFiles, ParquetPaths, find_files
 from .tables import Table, open_dataset, parquet_options
@@ -143,12 +146,15 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
     datasets, parquet = import_module("pyarrow.dataset"), import_module("pyarrow.parquet")
     schemas: list[Any] = []
     counts: list[int] = []
+    hidden: dict[str, str] = {}
     for path in files.paths:
         with files.system.open_input_file(path) as file:
             try:
                 found = parquet.ParquetFile(file)
                 schemas.append(found.schema_arrow)
                 counts.append(found.metadata.num_rows)
+                for name in _hidden_columns(found, files.folder_columns, files.folder_values(path)):
+                    hidden.setdefault(name, f"in {files.name_of(path)} {_OTHER_VALUES}")
             except (arrow.ArrowException, OSError) as error:
                 file.seek(0)
                 raise _refused_file(files.name_of(path), file.read(4096), error) from None
@@ -164,7 +170,43 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
     def open_(paths: Sequence[str], schema: Any) -> Any:
         return make(list(paths), schema=schema)
 
-    return _Content(columns, open_, schemas, counts, problems)
+    return _Content(columns, open_, schemas, counts, problems | hidden)
+
+
+_OTHER_VALUES: Final = (
+    "holds other values than the name of its folder, which would be lost; rename one of them, or read what stands in "
+    "the files by read_arrow(pyarrow.dataset.dataset(path), mapping)"
+)
+
+
+def _hidden_columns(file: Any, names: Collection[str], values: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield the columns of a file that hold something else than the names of folders that are read in their place."""
+    for name in file.schema_arrow.names:
+        if name not in names:
+            continue
+        try:
+            cells = (
+                cell for batch in file.iter_batches(columns=[name]) for cell in batch.column(0).unique().to_pylist()
+            )
+            if not all(cell is None or _is_written_as(cell, values.get(name)) for cell in cells):
+                yield name
+        except NotImplementedError:  # of what is nested
+            yield name
+
+
+def _is_written_as(cell: Any, text: str | None) -> bool:
+    """Whether the name of a folder writes a value."""
+    try:
+        written = convert_text(cell)
+        if isinstance(cell, datetime.datetime):
+            return text is not None and written == text.replace(" ", "T")
+        if isinstance(cell, bool):
+            return text is not None and written == text.lower()
+        return text == written or (
+            isinstance(cell, int | float | Decimal) and Decimal(text or "NaN") == Decimal(written)
+        )
+    except (BadCellError, ArithmeticError):
+        return False
 
 
 def _folder_schema(arrow: Any, files: ParquetFiles) -> Any:

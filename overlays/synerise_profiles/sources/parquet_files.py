@@ -10,12 +10,14 @@ from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
+from urllib.parse import unquote
 
 import attrs
 
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .errors import printable_name
 from .table_folders import check_table_folders
 
 __all__ = ["ParquetFiles", "ParquetPaths", "find_files"]
@@ -23,6 +25,9 @@ __all__ = ["ParquetFiles", "ParquetPaths", "find_files"]
 ParquetPaths: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 _STORES: Final = frozenset({"s3", "s3a", "gs", "gcs", "file", "memory"})
 """Schemes of addresses that hold nothing but a path within the store."""
+_NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
+"""Stands in the name of a folder for null."""
+_ONE_IN_OTHER: Final = "one within the other, so that one value would be lost; rename one"
 _WILDCARDS: Final = frozenset("*?[")
 _PARQUET_ENDS: Final = (".parquet", ".parq", ".pq")
 
@@ -46,8 +51,11 @@ class ParquetFiles:
     @property
     def folder_columns(self) -> frozenset[str]:
         """The columns that are names of folders."""
-        steps = [step for path in self.paths for step in self.name_of(path).split("/")[:-1]]
-        return frozenset(step.partition("=")[0] for step in steps if "=" in step)
+        return frozenset(name for path in self.paths for name in self.folder_values(path))
+
+    def folder_values(self, path: str) -> dict[str, str | None]:
+        """Return the columns that are names of folders of a file, with what they hold."""
+        return dict(_folder_pairs(self.name_of(path)))
 
 
 def find_files(arrow: Any, paths: ParquetPaths, filesystem: Any) -> ParquetFiles:
@@ -67,7 +75,27 @@ def find_files(arrow: Any, paths: ParquetPaths, filesystem: Any) -> ParquetFiles
         raise InvalidRequestError("name a file twice, so that its rows would be sent twice", field="paths")
     common = os.path.commonpath([os.path.dirname(file) for file in found]).split("/")  # noqa: PTH120 - not of this system
     base = "/".join(takewhile(lambda step: "=" not in step, common))
-    return ParquetFiles(system, tuple(found), base, tuple(sorted(passed_over)))
+    files = ParquetFiles(system, tuple(found), base, tuple(sorted(passed_over)))
+    for path in found:
+        _check_folders(files.name_of(path))
+    return files
+
+
+def _folder_pairs(name: str) -> Iterator[tuple[str, str | None]]:
+    """Yield the columns that are names of folders, with what they hold, by the path of a file below the first one."""
+    for step in name.split("/")[:-1]:
+        column, mark, text = map(unquote, step.partition("="))
+        if mark:
+            yield column, None if text == _NO_VALUE else text
+
+
+def _check_folders(name: str) -> None:
+    """Raise InvalidRequestError for a file whose folders give one column two values."""
+    columns = [column for column, _ in _folder_pairs(name)]
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        shown = printable_name(twice)
+        raise InvalidRequestError(f"lead through two folders of the column {shown}, {_ONE_IN_OTHER}", field="paths")
 
 
 def _checked_paths(paths: object) -> Iterator[str | os.PathLike[str]]:

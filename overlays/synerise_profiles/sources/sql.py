@@ -16,15 +16,18 @@ from decimal import Decimal
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
+from .cell_reader import LOST_BYTES
 from .columns import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
+from .sql_json import RowsWithBadJson, json_positions, keep_digits, unread_json_of
 from .tables import Table, duckdb_reader, tell_breaks
 
 __all__ = ["SqlSource", "read_sql"]
@@ -114,6 +117,7 @@ class SqlSource(Source):
         columns = [_column_of(name, [row[position] for row in rows]) for position, name in enumerate(names)]
         self._set_columns(names)
         builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
+        self._builder = builder
         self._convert: Callable[[Any], Row] = _as_it_is if builder is None else builder.convert
         if not mapping.is_plain:
             self._plan = mapping.line_plan(builder, names)
@@ -132,9 +136,26 @@ class SqlSource(Source):
         blocks, (_, rows) = self._opened or self._execute()
         self._opened = None
         with closing(blocks):
-            yield from map(convert, rows)
+            yield from self._converted(convert, rows)
             for _, others in blocks:
-                yield from map(convert, others)
+                yield from self._converted(convert, others)
+
+    def _converted(self, convert: Callable[[Any], Any], rows: list[Any]) -> Iterator[Any]:
+        if not isinstance(rows, RowsWithBadJson):
+            return map(convert, rows)
+        return (self._unreadable(cells) or convert(cells) for cells in rows)
+
+    def _unreadable(self, cells: Sequence[Any]) -> UnreadableRow | None:
+        """Return what stands for a row with JSON that could not be read; None if it has none."""
+        bad = next((position for position, cell in enumerate(cells) if unread_json_of(cell)), None)
+        problem = None if bad is None else unread_json_of(cells[bad])
+        if bad is None or problem is None:
+            return None
+        named = zip(self.columns, cells, strict=True)
+        row = {name: LOST_BYTES if unread_json_of(cell) else cell for name, cell in named}
+        path = "" if self._builder is None else self._builder.path_of(bad)
+        reason = f"column {self.columns[bad]!r} {problem.problem}"
+        return UnreadableRow(path, reason, row, mapping=self.mapping_digest)
 
     def _execute(self) -> tuple[_Blocks, _Block]:
         blocks = self._fetch()
@@ -152,6 +173,7 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
     """
     try:
         _check_sqlite(cursor, query, params)
+        is_exact = keep_digits(cursor)
         cursor.execute(query) if params is None else cursor.execute(query, params)
         # A cursor on the server knows its columns when it has fetched.
         is_on_server = bool(getattr(cursor, "name", None))
@@ -161,7 +183,11 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
         while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:
             is_first = False
             names = tuple(str(column[0]) for column in cursor.description or ())
-            yield names, _by_position(rows, names)
+            found = _by_position(rows, names)
+            bad = json_positions(cursor.description or ()) if is_exact else []
+            if bad and any(unread_json_of(cells[position]) for cells in found for position in bad):
+                found = RowsWithBadJson(found)
+            yield names, found
     finally:
         with suppress(Exception):  # its connection may have been closed before it
             cursor.close()
@@ -301,7 +327,7 @@ def _package_of(connection: object) -> str:
 
 def _column_of(name: str, cells: Sequence[Any]) -> Column:
     """The column by the types of its first cells; where they differ, each is read by itself, as JSON is."""
-    found: set[type[object]] = {type(cell) for cell in cells if cell is not None}
+    found: set[type[object]] = {type(cell) for cell in cells if cell is not None and unread_json_of(cell) is None}
     kinds = {_kind_of(kind) for kind in found}
     if "other" in kinds:
         strange = next(kind for kind in found if _kind_of(kind) == "other")

@@ -20,6 +20,7 @@ from .datetime_formats import format_problem, formats_of, has_short_year
 from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
+from .plain_values import plain_texts, plain_value
 
 __all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "is_zone", "null_values_problem", "zone_name"]
 
@@ -132,24 +133,32 @@ def field(
     if problems:
         raise MappingError(MappingIssue("", field, problem) for problem in problems)
     return Target(
-        field=field,
-        type=type,
-        format=format if format is None or isinstance(format, str) else tuple(format),
+        field=plain_value(field),
+        type=plain_value(type),
+        format=_plain_names(format),
         zone=_zone_of(zone) if isinstance(zone, str) else zone,
-        ambiguous=ambiguous,
-        pivot_year=pivot_year,
-        separator=separator,
-        decimal=decimal,
-        thousands=thousands,
-        values=values,
-        null_values=null_values if null_values is None else tuple(sorted(null_values)),
-        empty=empty,
+        ambiguous=plain_value(ambiguous),
+        pivot_year=plain_value(pivot_year),
+        separator=plain_value(separator),
+        decimal=plain_value(decimal),
+        thousands=plain_value(thousands),
+        values=plain_value(values),
+        null_values=null_values if null_values is None else tuple(sorted(plain_texts(null_values))),
+        empty=plain_value(empty),
         trim=trim,
         optional=optional,
-        template=template,
-        fallback=fallback if fallback is None or isinstance(fallback, str) else tuple(fallback),
+        template=plain_value(template),
+        fallback=_plain_names(fallback),
         absolute=absolute,
         negate=negate,
+    )
+
+
+def _plain_names(names: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    return (
+        plain_texts(names)
+        if names is not None and not isinstance(names, str)
+        else cast("str | None", plain_value(names))
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._readers.exact_json import loses_digits
 from synerise_profiles_api.json_values import is_list, is_object
 
 from .mapping_schema import KeyPath
@@ -21,6 +23,7 @@ from .mapping_schema import KeyPath
 __all__ = ["TomlText", "key_places", "read_toml"]
 
 _match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
+_LOSES_DIGITS: Final = "has a number with more digits than JSON's doubles keep; write it as text, in quotes"
 _MAX_PROBLEMS: Final = 20
 _IS_TWICE: Final = "is not TOML: Cannot "
 
@@ -57,7 +60,24 @@ def read_toml(text: str) -> TomlText:
                 break
             lines[number - 1] = ""
             lost[line.partition("=")[0].strip()] = line
+    problems += _lossy_numbers(lines) if content is not None else ()
     return TomlText(text="\n".join(lines), content=content, problems=problems, lost=lost)
+
+
+def _lossy_numbers(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of numbers with a fraction or an exponent that would become other ones."""
+    lossy: list[str] = []
+
+    def look(text: str) -> float:
+        written = text.replace("_", "")
+        number = float(written)
+        if isfinite(number) and loses_digits(written):
+            lossy.append(text)
+        return number
+
+    tomllib.loads("\n".join(lines), parse_float=look)
+    for text in dict.fromkeys(lossy):
+        yield next(number for number, line in enumerate(lines, 1) if text in line), _LOSES_DIGITS
 
 
 def _is_alone(line: str, problem: str) -> bool:

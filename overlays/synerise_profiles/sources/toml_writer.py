@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Final, cast
 
 from synerise_profiles_api.invisible import has_invisible
-from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.json_values import as_written, is_list, is_object
 
 __all__ = ["NotTomlError", "toml_key", "toml_line", "toml_table", "toml_value"]
 
@@ -26,11 +26,13 @@ class NotTomlError(ValueError):
 
 def toml_key(name: str) -> str:
     """Write a key, in quotes where it needs them."""
+    name = str.__str__(name)  # of an enum, too
     return name if _match_bare_key(name) else _text(name)
 
 
 def toml_value(value: object) -> str:
     """Write a value on one line; raises NotTomlError."""
+    value = as_written(value)
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool):

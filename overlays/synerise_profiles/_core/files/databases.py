@@ -142,7 +142,7 @@ def _claim(descriptor: int, noun: str) -> None:
     if sys.platform != "win32":
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _CLAIMED_BYTE)
-        except OSError:
+        except (BlockingIOError, PermissionError):  # any other one says that there are no locks
             raise DatabaseFileError(f"the {noun} is in use by another process", "locked") from None
 
 

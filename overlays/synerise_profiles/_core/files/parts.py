@@ -7,20 +7,17 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from synerise_profiles._core.logging import LOGGER
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .descriptors import OPEN_FLAGS, opened
-from .targets import refused
+from .locks import APPENDER, NoLocksError, is_taken, take
+from .targets import file_id, refused
 
-__all__ = ["kept_path", "lock", "locked", "part_path", "refuse_live_part", "remove_left_parts"]
-
-if sys.platform != "win32":
-    import fcntl
+__all__ = ["kept_path", "part_path", "refuse_appenders", "refuse_live_part", "remove_left_parts"]
 
 _MAX_STEM_BYTES: Final = 224
 
@@ -31,18 +28,30 @@ def part_path(target: Path) -> Path:
 
 
 def kept_path(part: Path) -> Path:
-    """Return a name for a part that is to stay: no run takes it for one that was left, and nothing has it."""
+    """Make an empty file for what is to stay, by a name that no run takes for one that was left. Raises OSError."""
     stem, number = part.name.removesuffix(".part"), 1
-    while (path := part.with_name(f"{stem}.kept{number}.part")).exists():
-        number += 1
-    return path
+    while True:
+        path = part.with_name(f"{stem}.kept{number}.part")
+        try:
+            with opened(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | OPEN_FLAGS):
+                return path
+        except FileExistsError:
+            number += 1
 
 
-def refuse_live_part(target: Path, argument: str) -> None:
-    """Raise InvalidRequestError, by the name of the argument, if a run is about to replace the file."""
+def refuse_live_part(target: Path, argument: str, *, own: Path | None = None) -> None:
+    """Raise InvalidRequestError, by the name of the argument, if another run is about to replace the file."""
     with contextlib.suppress(OSError):  # told by what opens the file
         for part in _parts(target):
-            _refuse_in_use(part, argument)
+            if part != own:
+                _refuse_in_use(part, argument)
+
+
+def refuse_appenders(target: Path, argument: str) -> None:
+    """Raise InvalidRequestError, by the name of the argument, if a run appends to the file."""
+    with contextlib.suppress(OSError), opened(target, os.O_RDONLY | OPEN_FLAGS) as probe:
+        if is_taken(probe, APPENDER):
+            raise refused(argument, "is being written by another run, which appends to it; wait for its end")
 
 
 def remove_left_parts(target: Path, argument: str) -> list[str]:
@@ -53,33 +62,23 @@ def remove_left_parts(target: Path, argument: str) -> list[str]:
     found = _parts(target)
     for part in found:
         _refuse_in_use(part, argument)
+    for part in found:
+        _remove(part, argument)
         # By its name alone: folders may be named after people.
         LOGGER.warning("%s was left by a run that was killed; it is removed", part.name)
-        part.unlink(missing_ok=True)
     return [part.name for part in found]
 
 
-def lock(descriptor: int) -> bool:
-    """Lock a file until it is closed; false if another one has."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-
-@contextmanager
-def locked(descriptor: int) -> Generator[None]:
-    """Lock a file for the block, once no other has."""
-    if sys.platform == "win32":
-        yield
+def _remove(part: Path, argument: str) -> None:
+    """Remove a part under its lock: a run that has just made it has that first, or finds out that it is gone."""
+    if sys.platform == "win32":  # there, a file that is open cannot be removed
+        part.unlink(missing_ok=True)
         return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with contextlib.suppress(FileNotFoundError), opened(part, os.O_RDWR | OPEN_FLAGS) as descriptor:
+        if not take(descriptor):
+            raise _in_use(part, argument)
+        if file_id(part) == file_id(descriptor):
+            part.unlink()
 
 
 def _part_stem(target: Path) -> str:
@@ -94,15 +93,19 @@ def _parts(target: Path) -> list[Path]:
 
 
 def _refuse_in_use(part: Path, argument: str) -> None:
-    if _is_in_use(part):
-        raise refused(argument, f"is being written by another run, to {part.name} beside it")
-
-
-def _is_in_use(part: Path) -> bool:
-    if sys.platform == "win32":  # there, a file that is open cannot be removed
-        return False
+    if sys.platform == "win32":
+        return
     try:
         with opened(part, os.O_RDWR | OPEN_FLAGS) as probe:
-            return not lock(probe)
+            is_live = is_taken(probe)
     except FileNotFoundError:
-        return False
+        return
+    except NoLocksError:
+        advice = "or was left by a run that was killed, which cannot be told without locks: remove that file then"
+        raise _in_use(part, argument, advice) from None
+    if is_live:
+        raise _in_use(part, argument)
+
+
+def _in_use(part: Path, argument: str, *more: str) -> InvalidRequestError:
+    return refused(argument, ", ".join([f"is being written by another run, to {part.name} beside it", *more]))

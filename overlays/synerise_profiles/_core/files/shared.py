@@ -10,22 +10,18 @@ import os
 import stat
 import sys
 import tempfile
-import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
 
-from .descriptors import OPEN_FLAGS, close_all, open_into
+from .descriptors import OPEN_FLAGS, close_all, close_in_children, open_into
+from .locks import NoLocksError, is_taken, release, take
 from .targets import refused
 
-__all__ = ["SharedRecord", "lines_between", "refuse_foreign", "rename_file", "temporary_folder"]
-
-if sys.platform != "win32":
-    import fcntl
+__all__ = ["SharedRecord", "refuse_foreign", "rename_file", "temporary_folder"]
 
 _HEAD_BYTES: Final = 16
-_BUFFER_BYTES: Final = 1 << 16
 
 
 def temporary_folder() -> Path:
@@ -57,15 +53,17 @@ class SharedRecord:
     """
 
     def __init__(self, target: Path, argument: str, head: bytes) -> None:
-        if sys.platform == "win32":
-            raise refused(argument, "needs locks of files that this system does not have; divide the rate by hand")
         self._target, self._argument = target, argument
         self._head = head.ljust(_HEAD_BYTES, b"\0")
         self._opened: list[int] = []
         self._descriptor, self._pid = -1, 0
         try:
             self._open()
-            _open_records.add(self)
+            close_in_children(self)
+        except NoLocksError:
+            self.close()
+            problem = "needs locks of files that this system does not have; divide the rate by hand"
+            raise refused(argument, problem) from None
         except BaseException:  # an interruption too
             self.close()
             raise
@@ -77,10 +75,10 @@ class SharedRecord:
         if os.fstat(descriptor).st_nlink == 0:
             descriptor = self._open()  # a file that was removed is shared with nobody
         try:
-            yield _lock(descriptor)
+            yield take(descriptor)
         finally:
             if descriptor == self._descriptor:  # else the block is in a child of fork, and the lock is its parent's
-                _unlock(descriptor)
+                release(descriptor)
 
     def read(self) -> bytes:
         """Return the record; it is empty in a file that was just made."""
@@ -112,6 +110,7 @@ class SharedRecord:
             raise refused(self._argument, f"cannot be opened: {error.strerror}") from None
         descriptor = self._descriptor = self._opened[-1]
         self._pid = os.getpid()
+        is_taken(descriptor)  # raises where there are no locks
         problem = _foreign(os.fstat(descriptor))
         if problem is None:
             try:
@@ -129,19 +128,6 @@ class SharedRecord:
         return descriptor
 
 
-_open_records: weakref.WeakSet[SharedRecord] = weakref.WeakSet()
-
-
-def _close_after_fork() -> None:
-    """Close what a child got of its parent: a lock lasts while any process has that handle, were its owner dead."""
-    for record in list(_open_records):
-        record.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_after_fork)
-
-
 def _foreign(found: os.stat_result) -> str | None:
     """Say why a file that is open is not this user's alone; None where it is."""
     if sys.platform == "win32":
@@ -151,35 +137,3 @@ def _foreign(found: os.stat_result) -> str | None:
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "may be written by other users; take that right away (chmod 600), or give the name of another file"
     return None
-
-
-def _lock(descriptor: int) -> bool:
-    if sys.platform != "win32":
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    return False
-
-
-def _unlock(descriptor: int) -> None:
-    if sys.platform != "win32":
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def lines_between(descriptor: int, start: int, end: int) -> Iterator[bytes]:
-    """Yield the lines of a part of a file. Each reader has a place of its own, though they share the descriptor."""
-    rest = b""
-    while start < end and (content := _read_at(descriptor, min(_BUFFER_BYTES, end - start), start)):
-        start += len(content)
-        *lines, rest = (rest + content).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-    if rest:
-        yield rest
-
-
-def _read_at(descriptor: int, size: int, place: int) -> bytes:
-    if sys.platform == "win32":
-        os.lseek(descriptor, place, os.SEEK_SET)
-        return os.read(descriptor, size)
-    return os.pread(descriptor, size, place)

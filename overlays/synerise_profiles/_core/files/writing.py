@@ -1,4 +1,9 @@
-"""Files while they are written: whole beside their target, or line by line at the end of a file."""
+"""Files while they are written: what all of them have in common, and those that are written whole, beside their target.
+
+How a file is replaced to which others may append (`commit` with `tail_from`): under the lock by which each of them
+writes (`only_writer`), what came to it since is copied, and the part takes its name. Whoever waited for that lock finds
+that the name is another file's by now, and opens that one.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +12,64 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
-from .descriptors import OPEN_FLAGS, close_all, close_first, open_into, opened
-from .parts import kept_path, lock, locked, part_path, remove_left_parts
-from .shared import lines_between
+from .descriptors import OPEN_FLAGS, close_all, close_first, close_in_children, open_into, opened
+from .locks import WRITER, NoLocksError, held, release, take, tell_no_locks
+from .parts import kept_path, part_path, refuse_appenders, refuse_live_part, remove_left_parts
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
 __all__ = [
-    "AppendFile",
+    "CHANGED_TEXT",
+    "KeptFile",
     "PartFile",
     "WrittenFile",
+    "only_writer",
     "replaced_file",
+    "settled_size",
+    "sync_folder",
 ]
 
+CHANGED_TEXT: Final = "it was changed by somebody else while the run went on, and stays as it is"
 _COPIED_BYTES: Final = 1 << 20
-_GONE_TEXT: Final = "it was removed, or replaced by another file, while it was written"
 
 
 class WrittenFile:
     """A file that is open for writing: additions are whole or not there, whatever a full disk does.
 
-    It has its descriptors from the moment at which they are opened, so that none, and no lock, outlives it.
+    It has its descriptors from the moment at which they are opened, so that none, and no lock, outlives it. A child of
+    fork has none of them. `has_locks` is false where it could not be locked.
     """
 
     def __init__(self, target: Path, descriptor: int = -1) -> None:
         self._opened: list[int] = [] if descriptor < 0 else [descriptor]
         self._descriptor = descriptor
         self.target = target
+        self.has_locks = True
         self._pid = os.getpid()
 
     def _open(self, path: Path, flags: int) -> None:
         """Open a file of this name for this object. Raises OSError."""
+        close_in_children(self)
         open_into(self._opened, path, os.O_RDWR | flags | OPEN_FLAGS)
         self._descriptor = self._opened[-1]
+
+    def _take(self, byte: int = WRITER, *, is_shared: bool = False) -> bool:
+        """Lock the file; false if another one has. Where there are no locks, nobody is known to have."""
+        try:
+            return take(self._descriptor, byte, is_shared=is_shared)
+        except NoLocksError:
+            tell_no_locks()
+            self.has_locks = False
+            return True
+
+    @property
+    def descriptor(self) -> int | None:
+        """That of the open file, from which it can be read; None once it is closed."""
+        return self._descriptor if self._descriptor >= 0 else None
 
     @property
     def id(self) -> FileId | None:
@@ -55,7 +81,7 @@ class WrittenFile:
         """How many bytes it has."""
         return os.fstat(self._descriptor).st_size
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: bytes | bytearray) -> int:
         """Write at the end, and return where that is then.
 
         Raises OSError, and leaves the file as it was, if not all of it can be written.
@@ -81,15 +107,21 @@ class WrittenFile:
     def keep(self) -> None:
         """Leave what was written where it is, as it could not be committed."""
 
-    def take_back(self, start: int | None) -> None:
-        """Undo what was written: all behind `start`, or what can be undone if it is not in one piece."""
+    def take_back(self, start: int | None, end: int = 0) -> None:
+        """Undo what was written: from `start` to `end`, or what can be undone if it is not in one piece."""
 
     def sync(self) -> None:
         """Write it to the disk."""
         os.fsync(self._descriptor)
 
+    def unlock(self) -> None:
+        """Let others write it; it can be read still."""
+        if self._descriptor >= 0 and os.getpid() == self._pid:
+            release(self._descriptor)
+
     def close(self) -> None:
         """Close it, which unlocks it; does nothing the second time."""
+        self.unlock()
         self._descriptor = -1
         close_all(self._opened)
 
@@ -121,12 +153,17 @@ class PartFile(WrittenFile):
         try:
             self.left_parts = remove_left_parts(target, argument)
             self._open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
-            is_ours = lock(self._descriptor) and file_id(self.path) == self.id
+            if self._take() and file_id(self.path) == self.id:
+                refuse_live_part(target, argument, own=self.path)
+                refuse_appenders(target, argument)
+                is_ours = True
+        except FileExistsError:  # of a run that began just then
+            pass
         except OSError as error:
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
             if not is_ours:  # also where an interruption cut in
-                self.close()
+                self.discard()
         if not is_ours:
             raise refused(argument, "is being written by another run")
 
@@ -139,8 +176,8 @@ class PartFile(WrittenFile):
         path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._opened[:]
         try:
             self._open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
+            self._take()
             self.write(content)
-            lock(self._descriptor)
             if sys.platform == "win32":  # there, no open file is replaced
                 close_all(old)
             path.replace(self.path)
@@ -158,7 +195,7 @@ class PartFile(WrittenFile):
         close_first(self._opened, len(self._opened) - 1)
 
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
-        """Put the file in the place of its target, whole and on the disk.
+        """Put the file in the place of its target, whole and on the disk. It can be read still, until it is closed.
 
         `tail_from` says from where on the target holds what was appended to it, which goes to the end of the file
         first; None for nothing. It is asked while nobody appends, and may raise OSError.
@@ -166,20 +203,20 @@ class PartFile(WrittenFile):
         if self._descriptor < 0 or os.getpid() != self._pid:
             return
         self.sync()
-        with contextlib.nullcontext() if tail_from is None else _held(self.target):
-            if tail_from is not None and file_id(self.target) != self.id:  # else an interruption came behind it
-                self._add_tail(tail_from())
-            with contextlib.suppress(FileNotFoundError):
-                _keep_mode(self._descriptor, self.target.stat())
-            if sys.platform == "win32":  # there, no open file is renamed
-                self.close()
-            try:
-                self.path.replace(self.target)
-            except FileNotFoundError:
-                if file_id(self.target) != self.id:  # else an interruption came behind it
-                    raise
-        self.close()
+        if file_id(self.target) != self.id:  # else an interruption came behind it
+            with contextlib.nullcontext() if tail_from is None else only_writer(self.target):
+                if tail_from is not None:
+                    self._add_tail(tail_from())
+                self._put_in_place()
+        self.unlock()
         sync_folder(self.target)
+
+    def _put_in_place(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            _keep_mode(self._descriptor, self.target.stat())
+        if sys.platform == "win32":  # there, no open file is renamed
+            self.close()
+        self.path.replace(self.target)
 
     def _add_tail(self, start: int | None) -> None:
         """Add what the target holds from there on, once, wherever an interruption cut in."""
@@ -200,15 +237,16 @@ class PartFile(WrittenFile):
                 self.path.replace(kept)
                 self.path = kept
 
-    def take_back(self, start: int | None) -> None:  # noqa: ARG002 - all of it goes
+    def take_back(self, start: int | None, end: int = 0) -> None:  # noqa: ARG002 - all of it goes
         """Undo all of it."""
-        self.discard()
+        if self._opened and os.getpid() == self._pid and file_id(self.path) == file_id(self._opened[0]):
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def discard(self) -> None:
         """Remove the file; the target stays as it was."""
         if self._opened and os.getpid() == self._pid:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
+            self.take_back(None)
             self.close()
 
 
@@ -229,74 +267,44 @@ def replaced_file(
             yield file
         part.commit()
     finally:
-        part.discard()
-
-
-class AppendFile(WrittenFile):
-    """A file that grows at its end, made if it is not there. Raises InvalidRequestError if that cannot be done.
-
-    With `is_locked` no other run may open it so until it is closed; without, each addition is locked by itself, so that
-    several processes can share a file.
-    """
-
-    def __init__(self, target: Path, argument: str, *, is_locked: bool) -> None:
-        super().__init__(target)
-        self._is_locked = is_locked
         try:
-            self._open(target, os.O_CREAT | os.O_APPEND)
-            self.is_in_use = is_locked and not lock(self._descriptor)
-            with contextlib.suppress(OSError):
-                sync_folder(target)
-        except OSError as error:
-            raise refused(argument, f"cannot be written: {error.strerror}") from None
-        except BaseException:  # an interruption
-            self.close()
-            raise
+            part.discard()
+        finally:
+            part.close()  # where an interruption cut into the other one
 
-    def write(self, content: bytes) -> int:
-        """Add whole lines, behind a new line where a crash cut the last one off."""
-        with contextlib.nullcontext() if self._is_locked else locked(self._descriptor):
-            self._check_place()
-            is_cut = self.size > 0 and self._last_byte() != b"\n"
-            return super().write(b"\n" * is_cut + content)
 
-    def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:  # noqa: ARG002 - all of it is there
-        """Raise OSError if what was written has no name any more."""
-        self._check_place()
+class KeptFile(WrittenFile):
+    """A new file beside a target, for what has lost its place; no later run removes it. Raises OSError."""
 
-    def sync(self) -> None:
-        """Write it to the disk. Raises OSError, also if it has no name any more."""
-        self._check_place()
-        super().sync()
-
-    def take_back(self, start: int | None) -> None:
-        """Cut off what was added behind `start`; the caller knows that it wrote all that is there in one piece."""
-        if start is not None:
-            with locked(self._descriptor):
-                os.ftruncate(self._descriptor, start)
-
-    def lines(self) -> Iterator[bytes]:
-        """Return the lines that are there."""
-        return lines_between(self._descriptor, 0, self.size)
-
-    def _check_place(self) -> None:
-        if file_id(self.target) != self.id:
-            raise OSError(errno.ESTALE, _GONE_TEXT)
-
-    def _last_byte(self) -> bytes:
-        os.lseek(self._descriptor, -1, os.SEEK_END)
-        return os.read(self._descriptor, 1)
+    def __init__(self, target: Path) -> None:
+        super().__init__(kept_path(part_path(target)))
+        self._open(self.target, os.O_APPEND)
 
 
 @contextmanager
-def _held(target: Path) -> Generator[None]:
-    """Let nobody append to a file, if it is there, for the block."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            descriptor = stack.enter_context(opened(target, os.O_RDWR | OPEN_FLAGS))
-            if sys.platform != "win32":
-                stack.enter_context(locked(descriptor))
-        yield
+def only_writer(target: Path) -> Generator[None]:
+    """Let nobody append to a file for the block. It is made if it is not there, so that none can come to the name.
+
+    Raises OSError, also where it is a folder or a link by now.
+    """
+    if target.is_symlink():
+        raise OSError(errno.ESTALE, CHANGED_TEXT)
+    is_new = not target.exists()
+    while True:
+        with opened(target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS) as descriptor, held(descriptor):
+            if file_id(target) == file_id(descriptor):
+                try:
+                    yield
+                finally:
+                    if is_new and file_id(target) == file_id(descriptor) and not os.fstat(descriptor).st_size:
+                        target.unlink()
+                return
+
+
+def settled_size(target: Path) -> int:
+    """Return how many bytes a file has while nobody appends to it. Raises OSError where there is none."""
+    with opened(target, os.O_RDWR | OPEN_FLAGS) as descriptor, held(descriptor):
+        return os.fstat(descriptor).st_size
 
 
 def sync_folder(target: Path) -> None:

@@ -1,0 +1,26 @@
+"""Plain values: what a mapping file would give for a value of Python's, so that both make one mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from synerise_profiles_api.json_values import as_written
+
+__all__ = ["plain_texts", "plain_value"]
+
+
+def plain_value(value: object) -> Any:
+    """Return a value as TOML has it, at any depth: of an enum member its value, and of a tuple a list."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return {as_written(key): plain_value(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [plain_value(item) for item in cast("list[object]", value)]
+    return as_written(value)
+
+
+def plain_texts(texts: object) -> tuple[Any, ...]:
+    """Return names, of one text or of a collection, as texts that are no members of an enum."""
+    given = [texts] if isinstance(texts, str) else texts
+    return tuple(as_written(text) for text in cast("list[object]", given))

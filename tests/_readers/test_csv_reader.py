@@ -13,8 +13,7 @@ import pytest
 from synerise_profiles import InvalidRequestError
 from synerise_profiles._readers import block_reader
 from synerise_profiles._readers.csv_pass import CsvHeaderError
-from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint
-from synerise_profiles._readers.file_form import CsvFormat
+from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader, delimiter_hint
 
 
 def records(reader, used=(), **options):

@@ -67,9 +67,10 @@ def report_with(text: str) -> Report:
     """A report with that text wherever a server, a source or a caller can put one."""
     report = Report(operation=text, read=5, accepted=1, seconds=2.0)
     for index, stage in enumerate(("check", "server", "ambiguous", "unsent")):
-        report.add(
+        report.rejection_store.add(
             Rejection(index=index, stage=stage, reason=text, field=text, reference=text),  # type: ignore[arg-type]
             LetterRow(b"{}"),
+            report.by_stage,
         )
     report.note(text)
     return report

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import find_row_ends
 from synerise_profiles._batching.row_encoder import Checks, row_rule
-from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import schema_of
+from synerise_profiles._validation.strict_rules import rule_of
 from synerise_profiles.bulk.chunker import Chunker, ChunkerOptions
 from synerise_profiles.models import BatchEvent, ProfileBatchItem
 from synerise_profiles_api.types import UNSET

@@ -14,12 +14,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
-from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles.bulk import BulkStoppedError, JournalMismatchError, UnreadableRow, read_dead_letter
 from synerise_profiles.bulk.dead_letter import RejectionStore
@@ -260,13 +260,21 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, letters: Path, caplog
             list(read_dead_letter(letters))
 
 
+def no_counts() -> dict[Stage, int]:
+    return dict.fromkeys(get_args(Stage), 0)
+
+
 @pytest.mark.parametrize("with_file", [True, False])
 def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: bool) -> None:  # noqa: FBT001
     """Whichever response came first; once the run has ended, in the report and in the file."""
     file = open_letters(letters, "replace", LetterHead(operation="profiles.upsert_batch")) if with_file else None
-    store = RejectionStore[Rejection](file)
+    store = RejectionStore(file)
     for index in (1003, 3, 503):
-        store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
+        store.add(
+            Rejection(index=index, stage="server", reason="no"),
+            LetterRow(b'{"n":%d}' % index),
+            no_counts(),
+        )
     store.close()
 
     assert [rejection.index for rejection in store.read(lambda data: Rejection(**data))] == [3, 503, 1003]
@@ -277,9 +285,13 @@ def test_rejections_stand_in_the_order_of_the_rows(letters: Path, with_file: boo
 
 def test_a_disk_that_is_full_leaves_the_letters_as_they_came(letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be put in order is all there."""
-    store = RejectionStore[Rejection](open_letters(letters, "replace", LetterHead(operation="profiles.upsert_batch")))
+    store = RejectionStore(open_letters(letters, "replace", LetterHead(operation="profiles.upsert_batch")))
     for index in (1003, 3, 503):
-        store.add(Rejection(index=index, stage="server", reason="no"), LetterRow(b'{"n":%d}' % index))
+        store.add(
+            Rejection(index=index, stage="server", reason="no"),
+            LetterRow(b'{"n":%d}' % index),
+            no_counts(),
+        )
     store.flush()
 
     def fail(*_: Any) -> int:
@@ -539,11 +551,9 @@ def test_letters_that_are_taken_back_can_still_be_read(
     """A run that was refused leaves the file as it was, and its report names each row that it rejected."""
     if not can_hold:  # as where no file that is open loses its name
         monkeypatch.setattr(LetterFile, "keep_open", lambda _: None)
-    store = RejectionStore[Rejection](
-        open_letters(letters, mode, LetterHead(operation="profiles.upsert_batch")), max_in_memory=2
-    )
+    store = RejectionStore(open_letters(letters, mode, LetterHead(operation="profiles.upsert_batch")), max_in_memory=2)
     for index in range(2000):
-        store.add(Rejection(index=index, stage="check", reason="no" * 40), LetterRow(b"{}"))
+        store.add(Rejection(index=index, stage="check", reason="no" * 40), LetterRow(b"{}"), no_counts())
     store.flush()
     store.close(is_kept=False)
     for _ in range(2):

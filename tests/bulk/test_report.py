@@ -27,7 +27,7 @@ SECRET = "anna@example.com"
 def report_with(*rejections: Rejection, **fields: Any) -> Report:
     report = Report(operation="profiles.upsert_batch", read=10, accepted=10 - len(rejections), **fields)
     for rejection in rejections:
-        report.add(rejection, LetterRow(b"{}"))
+        report.rejection_store.add(rejection, LetterRow(b"{}"), report.by_stage)
     return report
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import orjson
 
+from synerise_profiles._validation.object_rules import CELLS_NAME
 from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
-from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
 from .readable_row import readable

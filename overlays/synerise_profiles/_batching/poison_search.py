@@ -1,4 +1,4 @@
-"""What broken and passed requests prove of a row, and the search of a bulk run for rows at which the server breaks.
+"""The search for poisoned rows, at which the server breaks (5xx), and what failed and other requests prove of one.
 
 A server that breaks at a row answers each request that has it with a 5xx. A server that is down looks the same, and so
 does one that fails now and then. They are told apart by the other requests alone, in two steps.

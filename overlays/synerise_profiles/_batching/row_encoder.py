@@ -14,8 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 import orjson
 
-from synerise_profiles._validation.basic_rules import basic_rule, identifier_rules
-from synerise_profiles._validation.object_rules import ObjectRule
+from synerise_profiles._validation.basic_rules import basic_rule
 from synerise_profiles._validation.plain_rows import (
     EXACT_OPTIONS,
     ORJSON_OPTIONS,
@@ -26,6 +25,7 @@ from synerise_profiles._validation.plain_rows import (
     raise_unless_of_enums,
 )
 from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
+from synerise_profiles._validation.strict_rules import identifier_rules, object_rule
 from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -308,12 +308,12 @@ def row_rule(
         rule = basic_rule(schema, note, allow_unknown)
     elif holder is None:
         named = identifier_rules(schema, note, "", batch_operation.identifiers)
-        rule = ObjectRule.from_schema(schema, note, "", batch_operation.identifiers, named, allow_unknown)
+        rule = object_rule(schema, note, "", batch_operation.identifiers, named, allow_unknown)
     else:
         held, path = schema.properties[holder], f"{holder}."
         named = identifier_rules(held, note, path, batch_operation.identifiers)
-        inner = ObjectRule.from_schema(held, note, path, batch_operation.identifiers, named, allow_unknown)
+        inner = object_rule(held, note, path, batch_operation.identifiers, named, allow_unknown)
         fields = MappingProxyType({holder: inner})
-        rule = ObjectRule.from_schema(schema, note, "", field_rules=fields, allow_unknown=allow_unknown)
+        rule = object_rule(schema, note, "", field_rules=fields, allow_unknown=allow_unknown)
     has_totals = "products" in schema.properties and "revenue" in schema.properties
     return TotalsRule(rule, note, is_strict=checks == "strict") if has_totals else rule

@@ -1,4 +1,4 @@
-"""The keys of a row as it was sent: what it writes, by which rows keep their order when some of them are sent again."""
+"""The keys of a row that was sent, its identifiers or its event key: by them rows keep their order when sent again."""
 
 from __future__ import annotations
 

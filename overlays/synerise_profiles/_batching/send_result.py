@@ -13,7 +13,7 @@ import attrs
 
 from synerise_profiles._core.attempts import callers_error
 from synerise_profiles._core.confirmation import holds_refusals
-from synerise_profiles._core.retry import AttemptFailure
+from synerise_profiles._core.retry import TRANSIENT_STATUSES, AttemptFailure
 from synerise_profiles._core.tokens import LOGIN
 from synerise_profiles.errors import (
     APIConnectionError,
@@ -34,7 +34,6 @@ __all__ = ["SendResult", "as_not_found", "result_of_exception", "result_of_unbui
 
 _ROW_REFUSAL_STATUSES: Final = frozenset({400, 409, 413, 422, 424})
 """Statuses that are about the rows; any other one below 500 is about the caller or the operation."""
-_TRANSIENT_STATUSES: Final = frozenset({408, 429, 499})
 _BUSY_STATUSES: Final = frozenset({408, 499, 501, 503, 505})
 """Statuses that are not about the rows: the server is too busy, or does not know the operation."""
 
@@ -95,7 +94,7 @@ class SendResult:
             return self.failure is None
         return (
             self.status < 500
-            and self.status not in _TRANSIENT_STATUSES
+            and self.status not in TRANSIENT_STATUSES
             and not self.refuses_rows
             and not self.is_unconfirmed
         )

@@ -134,7 +134,7 @@ def checks_init(cls: type[C]) -> type[C]:
             checked(self, *args, **kwargs)
             raise
 
-    cls.__init__ = check_init  # type: ignore[method-assign]  # its signature stays
+    cls.__init__ = check_init  # type: ignore[method-assign, assignment]  # its signature stays
     return cls
 
 

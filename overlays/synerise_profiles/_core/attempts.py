@@ -30,7 +30,7 @@ from .confirmation import contradiction
 from .headers import request_id_of
 from .instruments import count_throttling, is_traced
 from .logging import LOGGER, Outage, log_attempt, log_retry, log_token_renewal, outage_of
-from .retry import AttemptFailure, decide_retry, is_away, parse_retry_after
+from .retry import THROTTLED_STATUSES, AttemptFailure, decide_retry, is_away, parse_retry_after
 from .status_errors import connection_error, status_error, token_was_refused
 from .timing import Timing
 from .tokens import LOGIN, Token
@@ -196,7 +196,7 @@ class RequestAttempts(Generic[T]):
         self.error = None
         self.delay = decision.delay
         self._log_retry(failure, outcome)
-        if failure.status_code in (429, 503) and is_traced():
+        if failure.status_code in THROTTLED_STATUSES and is_traced():
             count_throttling(decision.delay)
         return NextAction.RETRY
 

@@ -30,11 +30,9 @@ from .tokens import Token, TokenCache, bearer_token
 __all__ = [
     "AsyncAuth",
     "AsyncCallableAuth",
-    "AsyncFixedAuth",
     "AsyncLoginAuth",
     "Auth",
     "CallableAuth",
-    "FixedAuth",
     "LoginAuth",
 ]
 
@@ -152,36 +150,6 @@ class AsyncAuth(Protocol):
     async def renew(self, refused: Token, call: LoginCaller, /) -> Token | None:
         """Return another token than the refused one."""
         ...
-
-
-class FixedAuth:
-    """One token for good: a given JWT, or Basic."""
-
-    def __init__(self, token: Token) -> None:
-        self._token = token
-
-    def token(self, _call: LoginCaller, /) -> Token:
-        """Return the token."""
-        return self._token
-
-    def renew(self, _refused: Token, _call: LoginCaller, /) -> Token | None:
-        """Return None."""
-        return None
-
-
-class AsyncFixedAuth:
-    """One token for good: a given JWT, or Basic."""
-
-    def __init__(self, token: Token) -> None:
-        self._token = token
-
-    async def token(self, _call: LoginCaller, /) -> Token:
-        """Return the token."""
-        return self._token
-
-    async def renew(self, _refused: Token, _call: LoginCaller, /) -> Token | None:
-        """Return None."""
-        return None
 
 
 class CallableAuth:

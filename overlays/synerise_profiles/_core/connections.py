@@ -150,22 +150,21 @@ class ConnectionManager:
             if self.closed:
                 raise _closed_error(operation)
             if self._transport is None:
-                options = self._settings.options
-                given = self._given_transport
+                options, given = self._settings.options, self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
-                transport = Transport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
+                builder = RequestBuilder(options, origin_of(httpx_transport))
+                transport = Transport(httpx_transport, builder, self.timing, self._settings.fixed_token())
                 transport.auth = self._make_auth(transport)
                 if self._transport is None:  # else a signal's handler made one meanwhile
                     self._transport = transport
             return self._transport
 
-    def _make_auth(self, transport: Transport) -> Auth:
+    def _make_auth(self, transport: Transport) -> Auth | None:
         from . import auth, login_limits  # noqa: PLC0415 - loaded with the transport
 
         settings = self._settings
-        fixed = settings.fixed_token()
-        if fixed is not None:
-            return auth.FixedAuth(fixed)
+        if transport.fixed_token is not None:
+            return None
         if callable(settings.credentials.token):
             return auth.CallableAuth(settings.credentials.token)
         login = tokens.login_request(settings.credentials.api_key)
@@ -239,10 +238,10 @@ class AsyncConnectionManager:
             raise _closed_error(operation)
         if self._transports:
             self._abandon_ended()
-        options = self._settings.options
-        given = self._given_transport
+        options, given = self._settings.options, self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
-        transport = AsyncTransport(httpx_transport, RequestBuilder(options, origin_of(httpx_transport)), self.timing)
+        builder = RequestBuilder(options, origin_of(httpx_transport))
+        transport = AsyncTransport(httpx_transport, builder, self.timing, self._settings.fixed_token())
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport
         if isinstance(httpx_transport, AsyncLeasingTransport) and not hasattr(loop, "is_closed"):
@@ -259,13 +258,12 @@ class AsyncConnectionManager:
                 if isinstance(pool, AsyncLeasingTransport):  # else its owner closes it
                     pool.abandon()
 
-    def _make_auth(self, transport: AsyncTransport) -> AsyncAuth:
+    def _make_auth(self, transport: AsyncTransport) -> AsyncAuth | None:
         from . import auth, login_limits  # noqa: PLC0415 - loaded with the transport
 
         settings = self._settings
-        fixed = settings.fixed_token()
-        if fixed is not None:
-            return auth.AsyncFixedAuth(fixed)
+        if transport.fixed_token is not None:
+            return None
         if callable(settings.credentials.token):
             return auth.AsyncCallableAuth(settings.credentials.token)
         login = tokens.login_request(settings.credentials.api_key)

@@ -30,6 +30,8 @@ from synerise_profiles_api.names import HintsNames
 from .arguments import checks_init, configuration_error, positive_seconds, seconds, whole_number
 
 __all__ = [
+    "THROTTLED_STATUSES",
+    "TRANSIENT_STATUSES",
     "AttemptFailure",
     "OutageState",
     "RetryDecision",
@@ -39,10 +41,10 @@ __all__ = [
     "parse_retry_after",
 ]
 
-_ALWAYS_SAFE_STATUSES: Final = frozenset({429, 503})
-"""The server says that it has not begun: safe for every operation."""
-_TRANSIENT_STATUSES: Final = frozenset({408, 499})
-"""Statuses below 500 that a gateway sends when a connection was too slow."""
+THROTTLED_STATUSES: Final = frozenset({429, 503})
+"""The server says that it is too busy and has not begun: safe for every operation."""
+TRANSIENT_STATUSES: Final = THROTTLED_STATUSES | {408, 499}
+"""Statuses that say nothing about the request, beside other 5xx; 408 and 499 are a gateway's, of a slow connection."""
 _PERMANENT_STATUSES: Final = frozenset({501, 505})
 """Server errors that another attempt cannot mend."""
 _AWAY_STATUSES: Final = frozenset({502, 503, 504})
@@ -166,11 +168,11 @@ def decide_retry(
 
 
 def _is_safe_to_repeat(failure: AttemptFailure) -> bool:
-    return not failure.maybe_received if failure.status_code is None else failure.status_code in _ALWAYS_SAFE_STATUSES
+    return not failure.maybe_received if failure.status_code is None else failure.status_code in THROTTLED_STATUSES
 
 
 def _is_transient(status_code: int | None) -> bool:
-    return status_code is None or status_code >= 500 or status_code in _TRANSIENT_STATUSES
+    return status_code is None or status_code >= 500 or status_code in TRANSIENT_STATUSES
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -24,6 +24,7 @@ from synerise_profiles.errors import (
 )
 from synerise_profiles_api.types import Operation, Request
 
+from .retry import TRANSIENT_STATUSES
 from .server_words import server_words
 from .tokens import LOGIN
 
@@ -37,8 +38,6 @@ _SLASH_NOTE = (
     "the path holds an encoded slash, which many servers refuse; send the identifier in a body, or another one"
 )
 _KEY_NOTE = "the token or key was not accepted; check that it has not expired, its workspace and its region"
-_TRANSIENT_LOGIN_STATUSES = frozenset({408, 429, 499})
-"""Statuses below 500 that say nothing about the credentials of a login."""
 
 
 def token_was_refused(status_code: int, content: bytes) -> bool:
@@ -69,7 +68,7 @@ def status_error(
         notes.append(_SLASH_NOTE)
     arguments: dict[str, Any] = {}
     if operation is LOGIN:
-        if 400 <= status_code < 500 and status_code not in _TRANSIENT_LOGIN_STATUSES:
+        if 400 <= status_code < 500 and status_code not in TRANSIENT_STATUSES:
             error_type = AuthenticationError
             notes.append("the login was refused; check that it is a workspace API key, its region and its IP rules")
     else:

@@ -139,10 +139,16 @@ class RequestBuilder:
 
 
 class Transport:
-    """The sync driver: sends over a transport in httpx's terms and waits. Without `auth` requests are not signed."""
+    """The sync driver: sends over a transport in httpx's terms and waits.
 
-    def __init__(self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing) -> None:
+    Requests are signed with `fixed_token`, a token for good, or with the tokens of `auth`; without both they are not.
+    """
+
+    def __init__(
+        self, httpx_transport: httpx.BaseTransport, builder: RequestBuilder, timing: Timing, fixed_token: Token | None
+    ) -> None:
         self.httpx_transport = httpx_transport
+        self.fixed_token = fixed_token
         self.auth: Auth | None = None
         self._builder = builder
         self._timing = timing
@@ -164,9 +170,8 @@ class Transport:
         self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
     ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed(self._exchange)
-        auth = self.auth if request.operation.authenticated else None
+        auth, token = (self.auth, self.fixed_token) if request.operation.authenticated else (None, None)
         call = RequestAttempts(options, self._timing, request, began)
-        token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):
                 token = auth.token(call)
@@ -215,10 +220,17 @@ class Transport:
 
 
 class AsyncTransport:
-    """The async driver: sends over a transport in httpx's terms and awaits. Without `auth` requests are not signed."""
+    """The async driver: sends over a transport in httpx's terms and awaits; signs as `Transport` does."""
 
-    def __init__(self, httpx_transport: httpx.AsyncBaseTransport, builder: RequestBuilder, timing: Timing) -> None:
+    def __init__(
+        self,
+        httpx_transport: httpx.AsyncBaseTransport,
+        builder: RequestBuilder,
+        timing: Timing,
+        fixed_token: Token | None,
+    ) -> None:
         self.httpx_transport = httpx_transport
+        self.fixed_token = fixed_token
         self.auth: AsyncAuth | None = None
         self._builder = builder
         self._timing = timing
@@ -240,9 +252,8 @@ class AsyncTransport:
         self, request: Request[T], options: Options, began: float | None, span: OperationSpan | None
     ) -> Response[T]:
         exchange = self._exchange if span is None else span.observed_async(self._exchange)
-        auth = self.auth if request.operation.authenticated else None
+        auth, token = (self.auth, self.fixed_token) if request.operation.authenticated else (None, None)
         call = RequestAttempts(options, self._timing, request, began)
-        token: Token | None = None
         if auth is not None:
             with call.before_sending(signs=True):
                 token = await auth.token(call)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import LongLineError, TextBlocks
 from .csv_resync import StandardReader, csv_problem, next_fitting
-from .file_form import CsvFormat, delimiter_of_sep_line
 
 __all__ = ["CsvHeaderError", "CsvPass", "QuoteCheck"]
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_match_sep_line: Final = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE).fullmatch
 _MAX_TEXT: Final = 65_536
 """So many characters are kept of lines that no record can be made of."""
 
@@ -39,17 +39,24 @@ class CsvPass:
     """The records of a file by `reader`, which is another one after a line that was lost.
 
     Lines are counted from 0. Who takes records sets `done` to the line below each of them. `needs_look` says that the
-    records at hand have to be looked at by `quote_problem` and for damage.
+    records at hand have to be looked at by `quote_problem` and for damage. `dialect` returns the arguments of that
+    reader, by the delimiter that a line `sep=` names, if there is one.
     """
 
-    def __init__(self, blocks: TextBlocks, format: CsvFormat) -> None:  # noqa: A002 - what it is
+    def __init__(
+        self,
+        blocks: TextBlocks,
+        dialect: Callable[[str | None], dict[str, Any]],
+        *,
+        skip_lines: int = 0,
+        comment: str | None = None,
+    ) -> None:
         self.blocks = blocks
         self.needs_look = False
         self.base_line = self.done = 0
-        self._comment = format.comment
+        self._comment = comment
         self._rest: str | None = None
-        delimiter = self._skip_preamble(format.skip_lines)
-        self._dialect = format.dialect(delimiter)
+        self._dialect = dialect(self._skip_preamble(skip_lines))
         self._quotes = QuoteCheck(self._dialect)
         self._kept: list[_KeptBlock] = []
         self._is_suspicious = False  # the newest of these blocks
@@ -99,7 +106,7 @@ class CsvPass:
     def cells_below_sep_line(self, begin: int) -> list[str]:
         """Return the cells of the line below the record that begins on a line, if that is a line `sep=;`; else none."""
         record = "".join(self._lines_between(begin, self.done))
-        if delimiter_of_sep_line(record.removeprefix(_BYTE_ORDER_MARK)) is None:
+        if _delimiter_of_sep_line(record.removeprefix(_BYTE_ORDER_MARK)) is None:
             return []
         below = self._lines_between(self.done, self.done + 1)
         if not below:
@@ -157,7 +164,7 @@ class CsvPass:
             is_no_record = self.base_line >= skip_lines and (
                 not line.strip() or (self._comment is not None and line.startswith(self._comment))
             )
-            named = delimiter_of_sep_line(line) if may_name and not is_no_record else None
+            named = _delimiter_of_sep_line(line) if may_name and not is_no_record else None
             if self.base_line >= skip_lines and named is None and not is_no_record:
                 self._rest = line + lines.read()
                 break
@@ -206,6 +213,12 @@ class CsvPass:
             if block.start < end:
                 found += block.lines()[max(begin - block.start, 0) : end - block.start]
         return found
+
+
+def _delimiter_of_sep_line(line: str) -> str | None:
+    """Return the delimiter that a line `sep=;` names, as spreadsheets write and read it; None for any other line."""
+    found = _match_sep_line(line.rstrip("\r\n"))
+    return None if found is None else found[1]
 
 
 class _KeptBlock:

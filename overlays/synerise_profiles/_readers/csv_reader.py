@@ -7,11 +7,12 @@ end) is one bad record, and reading goes on below it: whoever reads decides whet
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 import attrs
 
@@ -21,10 +22,10 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
 from .csv_pass import CsvPass
-from .file_form import CsvFormat, check_csv
+from .file_form import check_csv
 from .line_index import LineIndex
 
-__all__ = ["BadRecord", "CsvReader", "delimiter_hint", "width_problem"]
+__all__ = ["BadRecord", "CsvFormat", "CsvReader", "Ragged", "delimiter_hint", "width_problem"]
 
 _REPEATED_HEADER: Final = "the header of the file came again, and is no row"
 _BLANKS: Final = (
@@ -32,8 +33,55 @@ _BLANKS: Final = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _SEP_START: Final = "sep="
+Ragged: TypeAlias = Literal["refuse", "pad"]
+_DEFAULT_DELIMITER: Final = ","
 R = TypeVar("R")
 B = TypeVar("B")
+
+
+@attrs.frozen(kw_only=True)
+class CsvFormat:
+    """How a CSV file is written. A delimiter that is not given is a comma, unless a line `sep=` names another."""
+
+    encoding: str = "utf-8-sig"
+    delimiter: str | None = None
+    quotechar: str | None = '"'
+    escapechar: str | None = None
+    skipinitialspace: bool = False
+    skip_lines: int = 0
+    comment: str | None = None
+    ragged: Ragged = "refuse"
+
+    def check(self) -> None:
+        """Raise InvalidRequestError for a format in which no file can be."""
+        problem = self._problem()
+        if problem is not None:
+            raise InvalidRequestError(problem, field="file")
+
+    def dialect(self, delimiter: str | None = None) -> dict[str, Any]:
+        """Return the arguments of the standard library's reader; `delimiter` is what a line `sep=` names."""
+        quoting = {"quoting": csv.QUOTE_NONE} if self.quotechar is None else {}
+        return {
+            "delimiter": self.delimiter or delimiter or _DEFAULT_DELIMITER,
+            "quotechar": self.quotechar,
+            "escapechar": self.escapechar,
+            "skipinitialspace": self.skipinitialspace,
+            **quoting,
+        }
+
+    def _problem(self) -> str | None:
+        if (problem := _skip_problem(self.skip_lines)) is not None:
+            return problem
+        if not _begins_comments(self.comment, self.quotechar, self.delimiter or _DEFAULT_DELIMITER):
+            return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
+        if self.ragged not in get_args(Ragged):
+            return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
+        try:
+            "".encode(self.encoding)  # of text, which not every codec is
+            codecs.getincrementaldecoder(self.encoding)
+        except (LookupError, TypeError, ValueError) as error:
+            return f"cannot be read like this: {error}"
+        return _marks_problem(self.dialect())
 
 
 @attrs.frozen
@@ -70,7 +118,7 @@ class CsvReader:
         self._has_header = names is None
         self.lines = LineIndex()
         self._file = InputFile(file)
-        first = self._start()
+        first = self._start(is_first=True)
         try:
             self.columns = first.header() if names is None else tuple(names)
         except BaseException:
@@ -106,7 +154,7 @@ class CsvReader:
         each header that is passed over.
         """
         started, self._started = self._started, None
-        reading = started or self._start()
+        reading = started or self._start(is_first=False)
         with closing(reading.blocks):
             if started is None and self._has_header and not reading.begins_with(self.columns):
                 raise InvalidRequestError("has another header than when it was opened", field="file")
@@ -145,11 +193,13 @@ class CsvReader:
                 lines.add(index, start + 1)
                 yield refuse(BadRecord(reason, text=text and _SURROGATES.sub("\ufffd", text)))
 
-    def _start(self) -> CsvPass:
-        blocks = self._file.open_text(self._format.encoding)
+    def _start(self, *, is_first: bool) -> CsvPass:
+        form = self._format
+        blocks = self._file.open_text(form.encoding)
         try:
-            check_csv(blocks.head, self._format.encoding, has_header=self._has_header)
-            return CsvPass(blocks, self._format)
+            if is_first or not self._has_header:  # else its header tells whether it is still the same file
+                check_csv(blocks.head, form.encoding, has_header=self._has_header)
+            return CsvPass(blocks, form.dialect, skip_lines=form.skip_lines, comment=form.comment)
         except BaseException:
             blocks.close()
             raise
@@ -238,3 +288,34 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 def _replace_surrogates(cells: list[str]) -> list[str]:
     """What of a record can be written."""
     return [_SURROGATES.sub("\ufffd", cell) for cell in cells]
+
+
+def _marks_problem(dialect: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the marks of a dialect, in the same words with every Python."""
+    delimiter, quotechar, escapechar = (dialect[name] for name in ("delimiter", "quotechar", "escapechar"))
+    marks = {"delimiter": delimiter, "quotechar": quotechar, "escapechar": escapechar}
+    for name, mark in marks.items():
+        if mark is not None and not (isinstance(mark, str) and len(mark) == 1):
+            return f'cannot be read like this: "{name}" must be a 1-character string'
+    if delimiter in (quotechar, escapechar, "\n", "\r"):
+        return f"delimiter={delimiter!r} is the mark of something else, too; give what stands between cells"
+    if quotechar is not None and quotechar in (escapechar, "\n", "\r"):
+        return f"quotechar={quotechar!r} is the mark of something else, too; give what stands around a cell"
+    if escapechar in ("\n", "\r"):
+        return f"escapechar={escapechar!r} is the mark of something else, too; give what stands before a mark in a cell"
+    try:
+        csv.reader((), **dialect)
+    except (TypeError, ValueError):
+        return "cannot be read like this: delimiter, quotechar, escapechar and skipinitialspace do not go together"
+    return None
+
+
+def _begins_comments(mark: object, quotechar: str | None, delimiter: str | None) -> bool:
+    """Whether lines that begin with a mark can be told from others; None stands for no comments."""
+    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar, delimiter))
+
+
+def _skip_problem(skip_lines: object) -> str | None:
+    """Say what a caller without a type checker got wrong."""
+    is_count = isinstance(skip_lines, int) and not isinstance(skip_lines, bool) and skip_lines >= 0
+    return None if is_count else f"skip_lines={skip_lines!r} is no number of lines"

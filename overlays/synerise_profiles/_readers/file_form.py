@@ -1,4 +1,4 @@
-"""The form of a file: what its first bytes say that it is, and how a CSV is written.
+"""The form of a file: what its first bytes say that it is.
 
 What is no text, or another kind of text than it is read as, is one error: read as it stands, such a file would be
 thousands of rejected rows, or one of a header that nobody wrote.
@@ -6,27 +6,20 @@ thousands of rejected rows, or one of a header that nobody wrote.
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Final
 
-import attrs
 import orjson
 
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = [
     "PARQUET_MAGIC",
-    "CsvFormat",
-    "Ragged",
     "check_container",
     "check_csv",
     "check_json_array",
     "check_json_lines",
     "check_parquet",
-    "delimiter_of_sep_line",
 ]
 
 _UNPACK: Final = "unpack it first"
@@ -186,90 +179,3 @@ def _is_whole(line: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
-
-
-Ragged: TypeAlias = Literal["refuse", "pad"]
-_DEFAULT_DELIMITER: Final = ","
-_match_sep_line: Final = re.compile(r'"?sep=(.)"?\1*\s*', re.IGNORECASE).fullmatch
-
-
-@attrs.frozen(kw_only=True)
-class CsvFormat:
-    """How a CSV file is written. A delimiter that is not given is a comma, unless a line `sep=` names another."""
-
-    encoding: str = "utf-8-sig"
-    delimiter: str | None = None
-    quotechar: str | None = '"'
-    escapechar: str | None = None
-    skipinitialspace: bool = False
-    skip_lines: int = 0
-    comment: str | None = None
-    ragged: Ragged = "refuse"
-
-    def check(self) -> None:
-        """Raise InvalidRequestError for a format in which no file can be."""
-        problem = self._problem()
-        if problem is not None:
-            raise InvalidRequestError(problem, field="file")
-
-    def dialect(self, delimiter: str | None = None) -> dict[str, Any]:
-        """Return the arguments of the standard library's reader; `delimiter` is what a line `sep=` names."""
-        quoting = {"quoting": csv.QUOTE_NONE} if self.quotechar is None else {}
-        return {
-            "delimiter": self.delimiter or delimiter or _DEFAULT_DELIMITER,
-            "quotechar": self.quotechar,
-            "escapechar": self.escapechar,
-            "skipinitialspace": self.skipinitialspace,
-            **quoting,
-        }
-
-    def _problem(self) -> str | None:
-        if (problem := _skip_problem(self.skip_lines)) is not None:
-            return problem
-        if not _begins_comments(self.comment, self.quotechar, self.delimiter or _DEFAULT_DELIMITER):
-            return f"comment={self.comment!r} cannot begin a comment; give a mark such as '#'"
-        if self.ragged not in get_args(Ragged):
-            return f"ragged={self.ragged!r} is none of {', '.join(get_args(Ragged))}"
-        try:
-            "".encode(self.encoding)  # of text, which not every codec is
-            codecs.getincrementaldecoder(self.encoding)
-        except (LookupError, TypeError, ValueError) as error:
-            return f"cannot be read like this: {error}"
-        return _marks_problem(self.dialect())
-
-
-def _marks_problem(dialect: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with the marks of a dialect, in the same words with every Python."""
-    delimiter, quotechar, escapechar = (dialect[name] for name in ("delimiter", "quotechar", "escapechar"))
-    marks = {"delimiter": delimiter, "quotechar": quotechar, "escapechar": escapechar}
-    for name, mark in marks.items():
-        if mark is not None and not (isinstance(mark, str) and len(mark) == 1):
-            return f'cannot be read like this: "{name}" must be a 1-character string'
-    if delimiter in (quotechar, escapechar, "\n", "\r"):
-        return f"delimiter={delimiter!r} is the mark of something else, too; give what stands between cells"
-    if quotechar is not None and quotechar in (escapechar, "\n", "\r"):
-        return f"quotechar={quotechar!r} is the mark of something else, too; give what stands around a cell"
-    if escapechar in ("\n", "\r"):
-        return f"escapechar={escapechar!r} is the mark of something else, too; give what stands before a mark in a cell"
-    try:
-        csv.reader((), **dialect)
-    except (TypeError, ValueError):
-        return "cannot be read like this: delimiter, quotechar, escapechar and skipinitialspace do not go together"
-    return None
-
-
-def _begins_comments(mark: object, quotechar: str | None, delimiter: str | None) -> bool:
-    """Whether lines that begin with a mark can be told from others; None stands for no comments."""
-    return mark is None or (isinstance(mark, str) and mark not in ("", quotechar, delimiter))
-
-
-def _skip_problem(skip_lines: object) -> str | None:
-    """Say what a caller without a type checker got wrong."""
-    is_count = isinstance(skip_lines, int) and not isinstance(skip_lines, bool) and skip_lines >= 0
-    return None if is_count else f"skip_lines={skip_lines!r} is no number of lines"
-
-
-def delimiter_of_sep_line(line: str) -> str | None:
-    """Return the delimiter that a line `sep=;` names, as spreadsheets write and read it; None for any other line."""
-    found = _match_sep_line(line.rstrip("\r\n"))
-    return None if found is None else found[1]

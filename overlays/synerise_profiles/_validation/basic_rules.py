@@ -1,4 +1,4 @@
-"""The basic rules of a body: what names no profile or the wrong one, and names that are slips.
+"""The basic rules: a row names a profile, its identifiers are of the right type, and no field name is misspelt.
 
 They are the same for a row of a batch, whoever sends it, and for the body of a single call (`check_body_of`), where
 nulls are the caller's word, since they were written by hand, and notes have no place to go. Everything else is left to
@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime
 import decimal
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, PROFILE_IDENTIFIERS
 from synerise_profiles_api.built import BuiltEvent
+from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.invisible import (
     control_problem,
@@ -27,13 +28,12 @@ from synerise_profiles_api.json_values import as_written, is_list
 from synerise_profiles_api.types import Operation, Request
 
 from .choice_problem import no_choice_problem
-from .object_rules import ObjectRule, rule_of
+from .object_rules import ALLOW_UNKNOWN, ObjectRule, PropertyNames, UnknownNames
 from .plain_rows import asked_plainly, plain_row
-from .rules import FieldProblem, ListRule, Note, Rule, is_printable_ascii, type_rule
+from .rules import FieldProblem, ListRule, Note, Rule, fields_of, is_printable_ascii, type_rule
 from .schema import Schema, body_schema
-from .unknown_names import ALLOW_UNKNOWN, NamesRule, PropertyNames, UnknownNames
 
-__all__ = ["EMPTY_TEXT", "KEY_FIELDS", "basic_rule", "check_body_of", "identifier_rules"]
+__all__ = ["EMPTY_TEXT", "KEY_FIELDS", "IdentifierRule", "basic_rule", "check_body_of"]
 
 _IDENTIFIERS: Final = frozenset((*PROFILE_IDENTIFIERS, *CLIENT_IDENTIFIERS))
 _WORDS_FOR_NOTHING: Final = frozenset(
@@ -64,7 +64,7 @@ def basic_rule(schema: Schema, note: Note, allow_unknown: Collection[str] = (), 
         elif name in KEY_FIELDS:
             rules[name] = _KeyRule()
         elif (typed := named.get(name)) is not None:
-            rules[name] = _IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)
+            rules[name] = IdentifierRule(typed, note, f"{path}{name}", refuses_blank=False)
         elif inner.enum:
             rules[name] = _ChoiceRule(inner.enum)
         else:
@@ -86,9 +86,70 @@ def _names_rule(schema: Schema, note: Note, allow_unknown: Collection[str], path
     inner_rules = {name: rule for name, rule in rules.items() if rule is not None}
     if schema.allows_additional and not inner_rules:
         return None
-    return NamesRule(
+    return _NamesRule(
         None if schema.allows_additional else UnknownNames(schema.properties, allow_unknown, note, path), inner_rules
     )
+
+
+class _NamesRule:
+    """An object of which nothing but the names of its fields is judged, and those of the objects in it.
+
+    Without `unknown_names` its own names are the caller's to choose.
+    """
+
+    def __init__(self, unknown_names: UnknownNames | None, inner_rules: Mapping[str, Rule]) -> None:
+        self._unknown_names = unknown_names
+        self._inner_rules = inner_rules
+
+    def check(self, value: Any) -> FieldProblem | None:
+        """Judge one value; what is no object is judged elsewhere."""
+        row = fields_of(value)
+        if row is None:
+            return None
+        if self._unknown_names is not None and not self._unknown_names.known.issuperset(row):
+            for name in row:
+                problem = self._unknown_names.check(name, value)
+                if problem is not None:
+                    return problem
+        for name, rule in self._inner_rules.items():
+            problem = rule.check(row[name]) if name in row else None
+            if problem is not None:
+                return f"{name}.{problem[0]}", problem[1]
+        return None
+
+    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
+        """Clear objects that have documented names alone; the objects in them are judged as columns.
+
+        A model has no other names but its additional properties, which are the caller's.
+        """
+        types = set[type[Any]](map(type, values))
+        if types != {dict}:
+            if not self._inner_rules and all(issubclass(kind, Model) for kind in types):
+                return False
+            pairs = list(zip(values, positions, strict=True))
+            mappings = [(value, at) for value, at in pairs if value.__class__ is dict]
+            suspects.update(at for value, at in pairs if value.__class__ is not dict and self._may_refuse(value))
+            values, positions = [value for value, _ in mappings], [at for _, at in mappings]
+        if self._unknown_names is not None:
+            known = self._unknown_names.known
+            if not set[Any]().union(*values) <= known:
+                rows = zip(values, positions, strict=True)
+                suspects.update(at for value, at in rows if not value.keys() <= known)
+        for name, rule in self._inner_rules.items():
+            column = [(value[name], at) for value, at in zip(values, positions, strict=True) if name in value]
+            if column:
+                rule.check_block([value for value, _ in column], [at for _, at in column], suspects)
+        return False
+
+    def _may_refuse(self, value: Any) -> bool:
+        """Whether `check` has something to say of a value that is no dict."""
+        if not isinstance(value, Model):
+            return fields_of(value) is not None
+        fields, found = value._fields(), set[int]()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+        for name, rule in self._inner_rules.items():
+            if name in fields:
+                rule.check_block([fields[name]], (0,), found)
+        return bool(found)
 
 
 class _ItemNamesRule:
@@ -153,7 +214,7 @@ class _ChoiceRule:
         return False
 
 
-class _IdentifierRule:
+class IdentifierRule:
     """An identifier of its type. What joins strangers or makes another profile is noted, or refused if it is blank."""
 
     def __init__(self, type_rule: Rule, note: Note, path: str, *, refuses_blank: bool) -> None:
@@ -201,16 +262,6 @@ def _are_plain(values: Sequence[Any]) -> bool:
     if is_printable_ascii(texts):
         return " " not in texts or not any(map(_is_space, values))
     return not (any(map(_is_space, values)) or control_problem(texts) or has_invisible(texts))
-
-
-def identifier_rules(schema: Schema, note: Note, path: str, names: Iterable[str]) -> dict[str, Rule]:
-    """Make the rules of the identifiers of an object with all that their schemas ask for."""
-    rules = {name: rule_of(schema.properties[name], note) for name in names if name in schema.properties}
-    return {
-        name: _IdentifierRule(rule, note, f"{path}{name}", refuses_blank=True)
-        for name, rule in rules.items()
-        if rule is not None
-    }
 
 
 _POSITION: Final = re.compile(r"\.([0-9]+)(?=\.|$)")

@@ -1,4 +1,4 @@
-"""What is said of a text that is none of a closed set."""
+"""The message about a text that is none of the allowed values."""
 
 from __future__ import annotations
 

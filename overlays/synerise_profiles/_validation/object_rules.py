@@ -1,5 +1,8 @@
 """Rules for objects: the names of their fields, what is required, the identifiers of a profile, and a rule a field.
 
+A name that the document does not have is ignored by the server, and its value is lost in silence. So a near miss of a
+documented name is refused. Any other unknown name may be one that the API has learned since: it is sent, and noted.
+
 Most rows of an input have the same fields, their *shape*. So `check_block` plans once for a shape what is judged, and
 judges the fields as columns; where shapes differ, a column has the values of those rows that have the field.
 """
@@ -8,116 +11,137 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 from operator import itemgetter
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
-from synerise_profiles_api.json_values import conversion_hint
+from synerise_profiles_api.encoding import Model
+from synerise_profiles_api.json_values import HIDDEN_KEY, conversion_hint, looks_like_a_name
+from synerise_profiles_api.names import closest_name, near_name
 from synerise_profiles_api.types import UNSET
 
-from .rules import (
-    FieldProblem,
-    ListRule,
-    Note,
-    Rule,
-    TextRule,
-    are_never_null,
-    fields_of,
-    value_rule,
-)
-from .schema import Schema
-from .unknown_names import PropertyNames
+from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of
+from .schema import Schema, compile_pattern
 from .value_choice import ValueChoiceRule
 
-__all__ = ["NAMES_NO_PROFILE", "TRUTH_ERRORS", "FreeFormRule", "ObjectRule", "rule_of"]
+__all__ = [
+    "ALLOW_UNKNOWN",
+    "CELLS_NAME",
+    "IS_REQUIRED",
+    "NAMES_NO_PROFILE",
+    "TRUTH_ERRORS",
+    "ObjectRule",
+    "PropertyNames",
+    "UnknownNames",
+    "missing_field",
+    "not_an_object",
+    "object_rows",
+]
 
 TRUTH_ERRORS: Final = (TypeError, ValueError, RuntimeError)
 """What a value raises whose truth cannot be told, such as an array. No wider: a signal's handler may raise anything."""
 
 NAMES_NO_PROFILE: Final = "names no profile; give one of "
+CELLS_NAME: Final = "cells"
+"""The name under which a dead letter holds the cells of its source: they are no fields, and are never sent as such."""
+ALLOW_UNKNOWN: Final = ", or allow this one by allow_unknown"
+IS_REQUIRED: Final = "is required"
+_CELLS_TEXT: Final = (
+    "holds the cells of a source, as dead letters keep them, and no fields; send them by client.bulk.replay, or read "
+    "them by read_dead_letter with their mapping"
+)
+_MAX_REMEMBERED: Final = 1000
 
 Rows: TypeAlias = "Sequence[dict[str, Any]]"
-_OBJECT, _ARRAY = frozenset({"object"}), frozenset({"array"})
 _MAX_SHAPES = 1000
 """How many shapes an object rule plans for, before it starts anew."""
-_dict_values: Callable[[dict[str, Any]], Iterable[Any]] = dict[str, Any].values
 
 
-def rule_of(schema: Schema, note: Note, path: str = "", allow_unknown: Collection[str] = ()) -> Rule | None:
-    """Make the rule of a schema; None where any value will do. `path` is the prefix of the names in notes."""
-    types = schema.types
-    if schema.properties:
-        return ObjectRule.from_schema(schema, note, path, allow_unknown=allow_unknown)
-    if types == _OBJECT:
-        return FreeFormRule(schema, PropertyNames(schema, note, path))
-    if types == _ARRAY:
-        return ListRule(None if schema.items is None else rule_of(schema.items, note, path, allow_unknown))
-    return value_rule(schema)
+class UnknownNames:
+    """Judges the names of one kind of object that the document does not have; `path` is the prefix of its fields."""
+
+    def __init__(
+        self, known: Iterable[str], allow_unknown: Collection[str], note: Callable[[str], None], path: str
+    ) -> None:
+        self._documented = tuple(known)
+        self.known = frozenset(self._documented).union(
+            name.removeprefix(path) for name in allow_unknown if name.startswith(path) and "." not in name[len(path) :]
+        )
+        self._note = note
+        self._path = path
+        self._meant_names: dict[str, str | None] = {}
+
+    def check(self, name: Any, value: object) -> FieldProblem | None:
+        """Judge one name of an object; what a model has among its additional properties is the caller's."""
+        if name in self.known or (isinstance(value, Model) and name in value.additional_properties):
+            return None
+        if not isinstance(name, str):
+            return "", f"has a key of type {type(name).__name__}; keys are text"
+        if name == CELLS_NAME and not self._path:
+            return name, _CELLS_TEXT
+        if name in self._meant_names:
+            meant = self._meant_names[name]
+        else:
+            meant = near_name(name, self._documented)
+            if len(self._meant_names) < _MAX_REMEMBERED:
+                self._meant_names[name] = meant
+        if meant is not None:
+            return name, f"is not documented, and {meant!r} is; mend the name{ALLOW_UNKNOWN}"
+        shown = name if looks_like_a_name(name) else HIDDEN_KEY
+        self._note(f"{self._path}{shown}: not in the documentation")
+        return None
 
 
-class FreeFormRule:
-    """An object whose field names the caller chooses; texts among its values may have a pattern."""
+class PropertyNames:
+    """Which names the fields of an object may have. Valid ones are remembered, since rows have the same ones.
 
-    def __init__(self, schema: Schema, property_names: PropertyNames) -> None:
-        self._required = schema.required
-        self._property_names = property_names
-        self._text_rule = None if schema.additional is None else TextRule(schema.additional)
-        self._expects_texts = True
+    Without `has_patterns` it is asked of names that the caller chooses neither what they hold nor whether the server
+    ignores them.
+    """
 
-    def check(self, value: Any) -> FieldProblem | None:
-        """Judge one value."""
-        row = fields_of(value)
-        if row is None:
-            return _not_an_object(value)
-        if (
-            not row.keys() <= self._property_names.valid_names
-            and (problem := self._property_names.check(row, value)) is not None
-        ):
-            return problem
-        if self._text_rule is not None:
-            for key, item in row.items():
-                if isinstance(item, str) and (problem := self._text_rule.check(item)) is not None:
-                    return key, problem[1]
-        return _missing_field(self._required, row, self._property_names)
+    def __init__(
+        self,
+        schema: Schema,
+        note: Note,
+        path: str,
+        allow_unknown: Collection[str] = (),
+        *,
+        has_patterns: bool = True,
+    ) -> None:
+        self._unknown_names = UnknownNames(schema.properties, allow_unknown, note, path)
+        self.valid_names: set[str] = set(self._unknown_names.known)
+        self._matchers = [compile_pattern(pattern) for pattern in schema.name_patterns if has_patterns]
+        self._reserved_names = schema.reserved_names
+        self._allows_additional = schema.allows_additional
+        self._note = note
+        self._path = path
 
-    def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
-        """Clear objects whose names are all valid."""
-        if self._required:
-            suspects.update(positions)
-            return False
-        rows, positions = _object_rows(values, positions, suspects)
-        valid_names = self._property_names.valid_names
-        if not valid_names.issuperset(chain.from_iterable(rows)):
-            suspects.update(
-                position for row, position in zip(rows, positions, strict=True) if not row.keys() <= valid_names
-            )
-        items = list(chain.from_iterable(map(_dict_values, rows)))
-        if self._text_rule is not None:
-            self._mark_texts(self._text_rule, items, rows, positions, suspects)
-        if self._expects_texts:
-            try:
-                "".join(items)
-            except TypeError:
-                self._expects_texts = False  # then the next ones are most likely not all texts either
-            else:
-                return True
-        return are_never_null(items)
+    def check(self, row: Mapping[str, Any], value: object) -> FieldProblem | None:
+        """Judge the names of one object, `value`; note those that the server ignores, or that are not documented."""
+        for name in cast("Iterable[Any]", row):
+            if name in self.valid_names:
+                continue
+            if not isinstance(name, str):
+                return "", f"has a key of type {type(name).__name__}; keys are text"
+            name = str.__str__(name)  # noqa: PLW2901 - the text as which a key of a class of its own is written
+            if not all(match(name) for match in self._matchers):
+                return "", "has a name with characters that are refused in names"
+            if name in self._reserved_names:
+                self._note(f"{self._path}{name}: a reserved name, the server ignores it")
+            elif not self._allows_additional:
+                problem = self._unknown_names.check(name, value)
+                if problem is not None:
+                    return problem
+            elif len(self.valid_names) < MAX_CACHED_TEXTS:
+                self.valid_names.add(name)
+        return None
 
-    @staticmethod
-    def _mark_texts(rule: TextRule, items: list[Any], rows: Rows, positions: Sequence[int], suspects: set[int]) -> None:
-        """Mark the objects that hold a text which the rule refuses; nearly always there is none."""
-        texts = [item for item in items if isinstance(item, str)]
-        suspect_texts = set[int]()
-        rule.check_block(texts, range(len(texts)), suspect_texts)
-        refused = {texts[index] for index in suspect_texts}
-        if refused:
-            pairs = zip(rows, positions, strict=True)
-            suspects.update(
-                position for row, position in pairs if any(isinstance(x, str) and x in refused for x in row.values())
-            )
+    def missing_problem(self, name: str, row: Mapping[str, Any]) -> str:
+        """Say that a row lacks a field, and which unknown name seems to be meant for it."""
+        unknown = [key for key in row if key not in self._unknown_names.known and looks_like_a_name(key)]
+        found = closest_name(name, unknown)
+        return IS_REQUIRED if found is None else f"{IS_REQUIRED}; is {found!r} meant for it?"
 
 
 @attrs.frozen(eq=False)
@@ -161,34 +185,17 @@ class ObjectRule:
         self._shape_plans: dict[frozenset[str], _ShapePlan] = {}
         self.identifier_columns: dict[str, Sequence[Any]] | None = None
 
-    @classmethod
-    def from_schema(
-        cls,
-        schema: Schema,
-        note: Note,
-        path: str,
-        identifiers: Sequence[str] = (),
-        field_rules: Mapping[str, Rule] = MappingProxyType({}),
-        allow_unknown: Collection[str] = (),
-    ) -> ObjectRule:
-        """Make the rule of an object with the rules of all fields of its schema, but for those in `field_rules`."""
-        rules = {
-            name: field_rules[name] if name in field_rules else rule_of(inner, note, f"{path}{name}.", allow_unknown)
-            for name, inner in schema.properties.items()
-        }
-        return cls(schema, rules, PropertyNames(schema, note, path, allow_unknown), identifiers)
-
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
         row: Mapping[str, Any] | None = value if value.__class__ is dict else fields_of(value)
         if row is None:
-            return _not_an_object(value)
+            return not_an_object(value)
         names = self._property_names
         if not row.keys() <= names.valid_names and (problem := names.check(row, value)) is not None:
             return problem
         if self._identifiers and not _has_one([row.get(name) for name in self._identifiers]):
             return "", self.names_no_profile
-        problem = _missing_field(self._required, row, names)
+        problem = missing_field(self._required, row, names)
         if problem is None and self._choice is not None:
             problem = self._choice.check_row(row)
         if problem is not None:
@@ -208,7 +215,7 @@ class ObjectRule:
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear objects column by column."""
         self.identifier_columns = None
-        rows, positions = _object_rows(values, positions, suspects)
+        rows, positions = object_rows(values, positions, suspects)
         if not rows:
             return True
         names = frozenset[str]().union(*rows)
@@ -302,7 +309,7 @@ def _column(name: str, rows: Rows, positions: Sequence[int]) -> tuple[list[Any],
         return [value for value, _ in pairs], [at for _, at in pairs]
 
 
-def _object_rows(
+def object_rows(
     values: Sequence[Any], positions: Sequence[int], suspects: set[int]
 ) -> tuple[Sequence[dict[str, Any]], Sequence[int]]:
     """Return the fields of mappings and models, with their positions; anything else becomes a suspect."""
@@ -320,10 +327,12 @@ def _object_rows(
     return rows, row_positions
 
 
-def _not_an_object(value: Any) -> FieldProblem:
+def not_an_object(value: Any) -> FieldProblem:
+    """Say that a value is no object."""
     return "", f"is neither a model nor a mapping: {type(value).__name__}{conversion_hint(value)}"
 
 
-def _missing_field(required: Sequence[str], row: Mapping[str, Any], names: PropertyNames) -> FieldProblem | None:
+def missing_field(required: Sequence[str], row: Mapping[str, Any], names: PropertyNames) -> FieldProblem | None:
+    """Say which required field an object lacks."""
     missing = next((name for name in required if name not in row or row[name] is UNSET), None)
     return None if missing is None else (missing, names.missing_problem(missing, row))

@@ -1,4 +1,4 @@
-"""The rule of a transaction's totals, as the builder of transactions keeps it, for rows that were not built.
+"""The rule that a transaction's totals are the sums of its products, for rows that no builder made.
 
 A revenue that is not the sum of its items would be stored as it is, and falsify every report. Nearly all totals are
 right, and that is seen by a sum of floats; only where it differs, the exact sum decides.

@@ -1,4 +1,4 @@
-"""The rule of a field that is required unless another one has one of some values.
+"""The rule of a field that is required unless another field has one of certain values.
 
 The server sets the action of an event that is of a documented type. Without an action, an event of a type that nobody
 knows is refused, whatever else it holds.

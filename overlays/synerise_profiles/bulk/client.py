@@ -88,6 +88,9 @@ class Bulk(ReplayMethods):
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
+        self._client_options = client.options
+        # The engine decides about retries, for all its requests together.
+        self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
 
     @shows_options(lambda: (ProfileArguments, BulkSettings))
@@ -149,16 +152,13 @@ class Bulk(ReplayMethods):
         run: BulkRun | None = None
         holder = ReportHolder()
         try:
-            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            # The engine decides about retries, for all its requests together.
-            once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header, holder)
+                warn_deprecated(batch_operation.operation, self._client_options.deprecations, timing.wall())
+            run = BulkRun(batch_operation, rows, options, self._client_options, timing, journal_header, holder)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 warm_up(client, engine.settings.requests_per_second)
-                drive(engine, rows, once.send, timing)
+                drive(engine, rows, self._once.send, timing)
                 run.close()
                 verifier = None if engine.sample is None else run.start_verification()
                 if verifier is not None:
@@ -185,6 +185,9 @@ class AsyncBulk(AsyncReplayMethods):
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
+        self._client_options = client.options
+        # The engine decides about retries, for all its requests together.
+        self._once = client.with_options(max_retries=0, deprecations="ignore")
         self._timing = timing
 
     @shows_options(lambda: (ProfileArguments, BulkSettings))
@@ -265,16 +268,13 @@ class AsyncBulk(AsyncReplayMethods):
         run: BulkRun | None = None
         holder = ReportHolder()
         try:
-            client_options = client.options
             if batch_operation.operation.deprecated:
-                warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
-            # The engine decides about retries, for all its requests together.
-            once = client.with_options(max_retries=0, deprecations="ignore")
-            run = BulkRun(batch_operation, rows, options, client_options, timing, journal_header, holder)
+                warn_deprecated(batch_operation.operation, self._client_options.deprecations, timing.wall())
+            run = BulkRun(batch_operation, rows, options, self._client_options, timing, journal_header, holder)
             with feature_span(method, run) if is_traced() else nullcontext():
                 engine = run.open()
                 await warm_up_async(client, engine.settings.requests_per_second)
-                await drive(engine, rows, once.send, timing)
+                await drive(engine, rows, self._once.send, timing)
                 run.close()
                 verifier = None if engine.sample is None else run.start_verification()
                 if verifier is not None:

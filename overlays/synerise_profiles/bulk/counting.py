@@ -1,4 +1,4 @@
-"""What a run counts: a chunk whose rows are written down, and the rows for telemetry."""
+"""The counters of a run: which refused rows of a chunk are recorded, and how many rows telemetry was told of."""
 
 from __future__ import annotations
 

@@ -19,11 +19,12 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import attrs
 import orjson
 
+from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._core.files import named_scratch_file
 
@@ -31,25 +32,24 @@ from .letter_file import LetterFile
 
 __all__ = ["RejectionStore"]
 
-T = TypeVar("T", bound=attrs.AttrsInstance)
 _MAX_MEMORY_ITEMS: Final = 1000
 
 
-class RejectionStore(Generic[T]):
-    """Keeps records and the lines of them. `letters` is the dead-letter file; None stands for a temporary file.
+@attrs.define(eq=False, repr=False)
+class RejectionStore:
+    """Keeps rejections and the lines of them. `file` is the dead-letter file; None stands for a temporary file.
 
-    `entering` is what is being kept: a record, and its row for the dead-letter file alone.
+    `entering` is what is being kept: a rejection, and its row for the dead-letter file alone.
     """
 
-    def __init__(self, letters: LetterFile | None = None, max_in_memory: int = _MAX_MEMORY_ITEMS) -> None:
-        self.entering: tuple[T, LetterRow] | None = None
-        self._max_in_memory = max_in_memory
-        self._in_memory: list[T] = []
-        self._is_all_in_memory = True
-        self._file = letters
+    _file: LetterFile | None = None
+    _max_in_memory: int = _MAX_MEMORY_ITEMS
+    entering: tuple[Rejection, LetterRow] | None = attrs.field(default=None, init=False)
+    _in_memory: list[Rejection] = attrs.field(factory=list[Rejection], init=False)
+    _is_all_in_memory: bool = attrs.field(default=True, init=False)
 
     def write_to(self, letters: LetterFile) -> None:
-        """Write the records to a dead-letter file as well; called before the first one."""
+        """Write the rejections to a dead-letter file as well; called before the first one."""
         self._file = letters
 
     @property
@@ -65,26 +65,29 @@ class RejectionStore(Generic[T]):
             return None
         return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}{self._file.left_in}"
 
-    def add(self, record: T, row: LetterRow) -> None:
-        """Keep one record. `row` is its row, for the dead-letter file alone."""
-        self.enter()
-        self.entering = record, row
+    def add(self, rejection: Rejection, row: LetterRow, counts: dict[Stage, int]) -> None:
+        """Keep one rejection, and count it by its stage. `row` is its row, for the dead-letter file alone."""
+        if self.entering is not None:  # an interruption cut in
+            self.enter()
+        stage = rejection.stage
+        self.entering = rejection, row
+        counts[stage] += 1  # with the line before, as there is no call between
         self.enter()
 
     def enter(self) -> None:
         """Keep what is entering, if anything is, or was when an interruption cut in."""
         if self.entering is None:
             return
-        record, row = self.entering
+        rejection, row = self.entering
         if self._is_all_in_memory and len(self._in_memory) >= self._max_in_memory:
             spilled = self._file or self._open_temporary()
             self._file, self._is_all_in_memory = spilled, False
         file = self._file
-        line = b"" if file is None else file.line_of(_data_of(record), row)
+        line = b"" if file is None else file.line_of(_data_of(rejection), row)
         size = len(line)
         # No call from here on, so that no signal's handler is called between.
         if self._is_all_in_memory:
-            self._in_memory += (record,)
+            self._in_memory += (rejection,)
         if file is not None:
             file.waiting_lines += (line,)
             file.waiting_bytes += size
@@ -92,8 +95,8 @@ class RejectionStore(Generic[T]):
         if file is not None:
             file.flush_if_full()
 
-    def read(self, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-        """Yield every record; `parse` makes one from the data of a line of the file."""
+    def read(self, parse: Callable[[Mapping[str, Any]], Rejection]) -> Iterator[Rejection]:
+        """Yield every rejection; `parse` makes one from the data of a line of the file."""
         self.enter()
         if self._is_all_in_memory or self._file is None:
             yield from list(self._in_memory)
@@ -107,10 +110,10 @@ class RejectionStore(Generic[T]):
             self._file.flush()
 
     def close(self, *, is_kept: bool = True) -> None:
-        """Close the file; its records can still be read. With `is_kept` false the file that was there stays."""
+        """Close the file; the rejections can still be read. With `is_kept` false the file that was there stays."""
         self.enter()
         if self._is_all_in_memory:
-            self._in_memory.sort(key=lambda record: _data_of(record)["index"])
+            self._in_memory.sort(key=lambda rejection: rejection.index)
         if self._file is not None:
             if not self._is_all_in_memory:
                 self._file.keep_open()
@@ -120,13 +123,13 @@ class RejectionStore(Generic[T]):
         file = named_scratch_file("synerise-bulk-")
         weakref.finalize(self, _remove, file.target)
         letters = LetterFile(file)
-        letters.waiting_lines = [letters.line_of(_data_of(record), LetterRow(b"")) for record in self._in_memory]
+        letters.waiting_lines = [letters.line_of(_data_of(rejection), LetterRow(b"")) for rejection in self._in_memory]
         letters.waiting_bytes = sum(map(len, letters.waiting_lines))
         return letters
 
 
-def _data_of(record: attrs.AttrsInstance) -> dict[str, Any]:
-    return {key: value for key, value in attrs.asdict(record).items() if value is not None}
+def _data_of(rejection: Rejection) -> dict[str, Any]:
+    return {key: value for key, value in attrs.asdict(rejection).items() if value is not None}
 
 
 def _remove(path: Path) -> None:

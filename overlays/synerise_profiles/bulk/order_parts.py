@@ -1,4 +1,4 @@
-"""Orders whose lines came apart: none of their letters is sent as the whole order.
+"""Split orders: a dead letter that holds only some lines of an order is not sent again as the whole order.
 
 Where lines are read as they stand, the first lines of an order are taken for all of it. Only when its key comes again
 is it known that they are not, and a letter of them may be written by then. So every letter of such an order holds what

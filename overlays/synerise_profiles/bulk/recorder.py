@@ -24,6 +24,7 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import is_traced
+from synerise_profiles._core.retry import THROTTLED_STATUSES
 
 from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
@@ -35,7 +36,6 @@ from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 __all__ = ["OutcomeRecorder"]
 
 _MAX_FIRST_REASONS = 3
-_THROTTLED = frozenset({429, 503})
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}")
 """A path of names alone. Any other may hold a key of the caller's that is personal."""
 
@@ -170,7 +170,7 @@ class OutcomeRecorder:
     def note_response(self, task: SubBatchTask, result: SendResult, now: float, *, is_success: bool) -> None:
         """Count a response that confirms rows and is not documented so, one that was throttled or slow."""
         timings, seconds, status = self.report.timings, now - task.sent_at, result.status
-        timings.throttled += status in _THROTTLED
+        timings.throttled += status in THROTTLED_STATUSES
         if len(timings.slowest) < MAX_SLOWEST or seconds > timings.slowest[0].seconds:
             sub_batch, indexes = task.sub_batch, task.chunk_state.chunk.indexes
             first, last, rows = indexes[sub_batch.positions[0]], indexes[sub_batch.positions[-1]], sub_batch.positions
@@ -331,7 +331,7 @@ class OutcomeRecorder:
         identifier = masked_identifier(self._batch_operation, row.json)
         if self._order_digest is not None and row.order_digest is None:
             row = row.of_order(self._order_digest(fields["index"]))
-        self.report.add(Rejection(identifier=identifier, **fields), row)
+        self.report.rejection_store.add(Rejection(identifier=identifier, **fields), row, self.report.by_stage)
         self.problem = self.problem or self.report.rejection_store.problem
         if self._thresholds is not None and self.problem is None and fields["stage"] != "unsent":
             self._check_error_limit(self._thresholds)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.attribution import Rejection, Stage
+from synerise_profiles._batching.attribution import Stage
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
@@ -156,7 +156,7 @@ class Replay:
     def __init__(
         self,
         file: ReplayFile,
-        store: RejectionStore[Rejection],
+        store: RejectionStore,
         letters: LetterFile | None,
         options: Mapping[str, Any],
         client_options: Options,
@@ -220,7 +220,7 @@ class Replay:
         letter = self._file.letter(group, number)
         rejection, row = kept_letter(letter, group.line_of(number) - 1, reason)
         self.set_head(group, letter.get("mapping"))
-        report.add(rejection, row)
+        self._store.add(rejection, row, report.by_stage)
         return rejection.stage
 
     def set_head(self, group: LetterGroup, mapping: str | None) -> None:

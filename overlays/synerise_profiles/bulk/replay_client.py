@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from synerise_profiles._batching import operations
-from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
@@ -77,6 +76,8 @@ class ReplayMethods(Resource):
     """The method of `Bulk` that sends dead letters again."""
 
     _client: ClientProtocol
+    _once: ClientProtocol
+    _client_options: Options
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -106,7 +107,6 @@ class ReplayMethods(Resource):
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        once = client.with_options(max_retries=0, deprecations="ignore")
         refuse_coroutine_function(METHOD, "on_finish", on_finish)
         replay: Replay | None = None
         holder = ReportHolder()
@@ -114,12 +114,12 @@ class ReplayMethods(Resource):
             with (
                 nullcontext(RunEnd()) if on_finish is None else finishing(on_finish) as run_end,
                 feature_span(METHOD, run_end),
-                open_replay(path, options, client.options, timing, holder) as replay,
+                open_replay(path, options, self._client_options, timing, holder) as replay,
             ):
                 run_end.report = replay.report
                 for engine, rows in replay.runs():
                     warm_up(client, engine.settings.requests_per_second)
-                    drive(engine, rows, once.send, timing)
+                    drive(engine, rows, self._once.send, timing)
         except BaseException as error:
             # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
             error.__dict__[BULK_REPORT] = holder
@@ -132,6 +132,8 @@ class AsyncReplayMethods(Resource):
     """The method of `AsyncBulk` that sends dead letters again."""
 
     _client: AsyncClientProtocol
+    _once: AsyncClientProtocol
+    _client_options: Options
     _timing: Timing
 
     def __repr__(self) -> str:
@@ -161,19 +163,18 @@ class AsyncReplayMethods(Resource):
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
         client, timing, on_finish = self._client, self._timing, options.get("on_finish")
-        once = client.with_options(max_retries=0, deprecations="ignore")
         replay: Replay | None = None
         holder = ReportHolder()
         try:
             async with nullcontext(RunEnd()) if on_finish is None else finishing_async(on_finish) as run_end:
                 with (
                     feature_span(METHOD, run_end),
-                    open_replay(path, options, client.options, timing, holder) as replay,
+                    open_replay(path, options, self._client_options, timing, holder) as replay,
                 ):
                     run_end.report = replay.report
                     for engine, rows in replay.runs():
                         await warm_up_async(client, engine.settings.requests_per_second)
-                        await drive(engine, rows, once.send, timing)
+                        await drive(engine, rows, self._once.send, timing)
         except BaseException as error:
             # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
             error.__dict__[BULK_REPORT] = holder
@@ -199,7 +200,7 @@ def open_replay(
         if letters is not None and target is not None and is_own and file_id(target) != file.id:
             letters.close(is_kept=False)
             raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
-        store = RejectionStore[Rejection](letters)
+        store = RejectionStore(letters)
         replay = Replay(file, store, letters, options, client_options, timing, pace)
         replay.cut_lines = list(file.cut_lines()) if is_own and file.notes else []
         replay.report.dead_letter = target

@@ -15,8 +15,8 @@ from synerise_profiles._batching.attribution import BREAKS_TEXT, Rejection, Stag
 from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, problem_of
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._validation.object_rules import CELLS_NAME
 from synerise_profiles._validation.rules import fields_of
-from synerise_profiles._validation.unknown_names import CELLS_NAME
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 

@@ -12,7 +12,6 @@ from typing import Any, get_args, overload
 import attrs
 
 from synerise_profiles._batching.attribution import Rejection, Stage, count_note
-from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.verification_result import DeletionVerification, Verification
 from synerise_profiles._core.error_chain import BULK_REPORT, held_report, related_errors
 from synerise_profiles._core.wording import counted
@@ -84,7 +83,7 @@ class Report(HintsNames):
     notes: dict[str, int] = attrs.field(factory=dict[str, int])
     verification: Verification | None = None
     deletion_verification: DeletionVerification | None = None
-    rejection_store: RejectionStore[Rejection] = attrs.field(factory=RejectionStore[Rejection], repr=False)
+    rejection_store: RejectionStore = attrs.field(factory=RejectionStore, repr=False)
     dead_letter: Path | None = attrs.field(default=None, repr=False)
     is_dry: bool = attrs.field(default=False, repr=False)
     settings: dict[str, object] = attrs.field(factory=dict[str, object], repr=False)
@@ -214,15 +213,6 @@ class Report(HintsNames):
         """Raise RejectedRowsError if a row was not accepted."""
         if self.rejected_count():
             raise RejectedRowsError(self)
-
-    def add(self, rejection: Rejection, row: LetterRow) -> None:
-        """Count and keep one rejection; `row` goes to the dead-letter file alone."""
-        store, by_stage, stage = self.rejection_store, self.by_stage, rejection.stage
-        if store.entering is not None:  # an interruption cut in
-            store.enter()
-        store.entering = rejection, row
-        by_stage[stage] += 1  # with the line before, as there is no call between
-        store.enter()
 
     def note(self, text: str) -> None:
         """Count a note about a row."""

@@ -11,7 +11,7 @@ from synerise_profiles._batching.bisection import SubBatchTask
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
 from synerise_profiles._core.logging import Outage
-from synerise_profiles._core.retry import AttemptFailure, RetryPolicy, decide_retry
+from synerise_profiles._core.retry import THROTTLED_STATUSES, AttemptFailure, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Operation
 
@@ -47,7 +47,7 @@ class Retries:
         if result.is_of_login:
             self._uncount(task)
         sub_batch, sent_at, failure = task.sub_batch, task.sent_at, result.failure
-        throttle, is_throttled = self._throttle, result.status in (429, 503)
+        throttle, is_throttled = self._throttle, result.status in THROTTLED_STATUSES
         if (sub_batch.is_half or sub_batch.was_parked) and result.may_be_about(sub_batch):  # it is tried once
             sub_batch.maybe_applied = sub_batch.maybe_applied or result.may_be_about_a_row
             if is_throttled and failure is not None and failure.retry_after is not None:

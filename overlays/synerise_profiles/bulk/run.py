@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.deletion_audit import DeletionAudit
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
@@ -266,9 +265,7 @@ def end_by(run: BulkRun | None, holder: ReportHolder, batch_operation: BatchOper
         holder.report = Report(operation=batch_operation.operation.name)
 
 
-def _raise_what_stopped(
-    engine: Engine, recorder: OutcomeRecorder, store: RejectionStore[Rejection], problem: str | None
-) -> None:
+def _raise_what_stopped(engine: Engine, recorder: OutcomeRecorder, store: RejectionStore, problem: str | None) -> None:
     """Raise why a run ended early, if it did."""
     if recorder.journal_error is not None:
         raise recorder.journal_error

@@ -1,4 +1,4 @@
-"""Rows after an unsent one: those with an identifier or an event key of it share its fate, so that none overtakes it.
+"""The keys of unsent rows: later rows with one of them stay unsent too, so that none overtakes an earlier one.
 
 What is unsent can be sent again, by the dead letters or by another run. Had a later row of the same profile arrived
 before, the older value would then stay. With a journal the whole chunk of an unsent row is sent again, so there the

@@ -1,4 +1,4 @@
-"""A group of commands that tells, of a name that none of them has, the one that is meant.
+"""A group of commands that suggests the nearest name for one that is misspelt.
 
 Click does so itself from 8.4 on, and older ones are allowed.
 """

@@ -265,8 +265,7 @@ def _make_same_names(kind: RowKind, names: Iterable[str]) -> RowMapping:
 
 
 def _csv_columns(path: str, csv: Mapping[str, Any]) -> Sequence[str]:
-    from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - few files need it
-    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader  # noqa: PLC0415 - few files need it
 
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))

@@ -1,4 +1,4 @@
-"""The sample of what is thought to be known: rows that were unchanged, drawn at random, to be read back after the run.
+"""The sample of unchanged rows, drawn at random, that are read back after the run: are they still stored so?
 
 It is a reservoir: every unchanged row has the same chance, however many there will be. It draws how many rows to pass
 over until the next one that is kept, so that a row that is passed over costs next to nothing.

@@ -1,4 +1,4 @@
-"""Which fields were sent of profiles that are on the server, and of which no row is known as confirmed.
+"""The fields that were sent of profiles whose row is no longer known as confirmed, so that an emptied one is seen.
 
 Such are profiles that were gone and got a mark or a tag, and those of a state that a full run begins anew. A profile
 keeps what is left out of its row. So when a row of it comes, a field that was sent once and is empty has to be told, as

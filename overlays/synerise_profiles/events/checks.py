@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from synerise_profiles._validation.object_rules import ObjectRule
 from synerise_profiles._validation.schema import body_schema
+from synerise_profiles._validation.strict_rules import object_rule
 from synerise_profiles.identifiers import CLIENT_IDENTIFIERS, problem
 from synerise_profiles_api.encoding import body_content
 from synerise_profiles_api.errors import InvalidRequestError
@@ -54,7 +55,7 @@ def check_body(operation: Operation, body: object) -> dict[str, Any]:
 
 @cache
 def _body_rule(operation: Operation) -> ObjectRule:
-    return ObjectRule.from_schema(body_schema(operation), lambda _: None, "")
+    return object_rule(body_schema(operation), lambda _: None, "")
 
 
 def _identifier_problem(client: object) -> tuple[str, str] | None:

@@ -173,8 +173,7 @@ class _PairReader:
 
 def _open_pairs(path: str | os.PathLike[str], columns: PairColumns) -> CsvReader:
     from synerise_profiles._readers.csv_pass import CsvHeaderError  # noqa: PLC0415 - likewise
-    from synerise_profiles._readers.csv_reader import CsvReader  # noqa: PLC0415 - likewise
-    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader  # noqa: PLC0415 - likewise
 
     try:
         return CsvReader(path, CsvFormat(**columns.format))

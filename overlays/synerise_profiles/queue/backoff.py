@@ -12,7 +12,7 @@ import attrs
 
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.throttle import Throttle
-from synerise_profiles._core.retry import RetryPolicy, decide_retry
+from synerise_profiles._core.retry import THROTTLED_STATUSES, RetryPolicy, decide_retry
 from synerise_profiles._core.timing import Timing
 
 from .inflight import QueueTask
@@ -45,8 +45,8 @@ class QueueBackoff:
         if failure is None or result.is_final:
             return self.growing_delay(task)
         is_alone = (sub_batch.others_pass or sub_batch.was_parked) and result.may_be_about(sub_batch)
-        is_throttled = result.status in (429, 503) and not (is_alone and failure.retry_after is None)
-        was_received = failure.maybe_received and result.status not in (429, 503)
+        is_throttled = result.status in THROTTLED_STATUSES and not (is_alone and failure.retry_after is None)
+        was_received = failure.maybe_received and result.status not in THROTTLED_STATUSES
         sub_batch.maybe_applied = sub_batch.maybe_applied or was_received
         attempt = sub_batch.attempts
         if is_throttled and throttle is not None:

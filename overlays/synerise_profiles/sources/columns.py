@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from synerise_profiles._validation.rules import TextRule
+from synerise_profiles._validation.rules import Rule, TextRule
 from synerise_profiles._validation.schema import Schema
 
 from .column_patterns import WILDCARD, is_unnamed
@@ -22,11 +22,11 @@ from .converters import (
     list_converter,
     lookup_converter,
     number_converter,
-    require_rule,
     require_type,
 )
+from .dates import date_converter
 from .datetime_formats import NUMBER_FORMATS
-from .datetimes import date_converter, datetime_converter
+from .datetimes import datetime_converter
 from .derived_cells import cell_cleaner, derived_cell, signed_converter
 from .errors import MappingIssue
 from .fields import (
@@ -192,13 +192,14 @@ def _bind(
 ) -> ColumnBinding:
     """Decide how the cells of a column are read; raises _TypeMismatchError."""
     type_name = _match_type(column, target, field.schema)
-    converter = (
-        converter_of(type_name, target, lambda text: note(f"column {column.name!r} {text}")) if type_name else None
-    )
+    past = TextRule(field.schema) if field.schema is not None and field.schema.is_past else None
+
+    def note_cell(text: str) -> None:
+        note(f"column {column.name!r} {text}")
+
+    converter = converter_of(type_name, target, note_cell, past) if type_name else None
     if converter is not None and type_name in ("json", "nested") and field.schema is not None:
         converter = require_type(converter, field.schema.types)
-    if converter is not None and type_name == "date" and field.schema is not None and field.schema.is_past:
-        converter = require_rule(converter, TextRule(field.schema))
     if target.absolute or target.negate:
         if type_name not in _NUMBER_TYPES and column.kind not in _NUMBER_TYPES:
             raise _TypeMismatchError("is no number here; name its type, such as 'number', to take or turn its sign")
@@ -264,8 +265,8 @@ def _empty_of(target: Target, default: Empty, type_name: str) -> Empty:
     return "omit"
 
 
-def converter_of(type_name: str, target: Target, note: Note) -> Converter | None:
-    """Make the converter to a type; None where a cell is its own value."""
+def converter_of(type_name: str, target: Target, note: Note, date_rule: Rule | None = None) -> Converter | None:
+    """Make the converter to a type; None where a cell is its own value. `date_rule` judges dates."""
     if target.values is not None:
         return lookup_converter(target.values)
     if type_name in ("integer", "number", "decimal"):
@@ -280,7 +281,9 @@ def converter_of(type_name: str, target: Target, note: Note) -> Converter | None
             pivot_year=target.pivot_year,
         )
     if type_name == "date":
-        return date_converter(target.formats, target.zone, decimal=target.decimal, pivot_year=target.pivot_year)
+        return date_converter(
+            target.formats, target.zone, decimal=target.decimal, pivot_year=target.pivot_year, rule=date_rule
+        )
     if type_name == "list":
         return list_converter(target.separator)
     return CONVERTERS.get(type_name)

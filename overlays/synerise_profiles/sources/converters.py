@@ -17,7 +17,6 @@ from uuid import UUID
 import orjson
 
 from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly, unread_json
-from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
@@ -32,7 +31,6 @@ __all__ = [
     "list_converter",
     "lookup_converter",
     "number_converter",
-    "require_rule",
     "require_type",
 ]
 
@@ -166,19 +164,6 @@ def require_type(read: Converter, types: frozenset[str]) -> Converter:
         found = read(cell)
         if found is not None and not isinstance(found, wanted):
             raise BadCellError(f"is no {name}")
-        return found
-
-    return convert
-
-
-def require_rule(read: Converter, rule: Rule) -> Converter:
-    """Make a converter refuse what a rule refuses."""
-
-    def convert(cell: Any) -> Any:
-        found = read(cell)
-        problem = None if found is None else rule.check(found)
-        if problem is not None:
-            raise BadCellError(problem[1])
         return found
 
     return convert

@@ -1,4 +1,4 @@
-"""Converters to dates and datetimes: from texts, typed cells or numbers that count, to ISO 8601 with its offset.
+"""The converter to datetimes: from texts, typed cells or numbers that count, to ISO 8601 with its offset.
 
 A datetime is never sent without its zone, and none is assumed: the server would take a local time for UTC.
 
@@ -12,10 +12,11 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-from .datetime_formats import Parser, date_width, parser_of
+from .dates import parser_of
+from .datetime_formats import date_width
 from .errors import BadCellError
 
-__all__ = ["Ambiguous", "date_converter", "datetime_converter"]
+__all__ = ["Ambiguous", "datetime_converter"]
 
 Ambiguous: TypeAlias = Literal["earliest", "latest", "refuse"]
 """What a local time means in the hour that comes twice, when clocks are put back."""
@@ -155,44 +156,5 @@ def _halves_reader(
                 if day[1] is not None:
                     return day[0] + time[0] + day[1]
         return convert_other(cell)
-
-    return convert
-
-
-def date_converter(
-    formats: tuple[str, ...],
-    zone: datetime.tzinfo | None,
-    *,
-    decimal: str = ".",
-    pivot_year: int | None = None,
-) -> Callable[[Any], str]:
-    """Make the converter to a date; of a datetime it is the one in its own zone, or in `zone` if that is given."""
-    parse: Parser = parser_of(formats, "a date", decimal=decimal, pivot_year=pivot_year)
-    known: dict[str, str] = {}
-
-    def finish(moment: datetime.datetime) -> str:
-        if moment.tzinfo is not None and zone is not None:
-            try:
-                moment = moment.astimezone(zone)
-            except OverflowError:
-                raise BadCellError("is out of the range of dates") from None
-        return moment.date().isoformat()
-
-    def read(text: str) -> str:
-        if len(known) >= _MAX_CACHED_ITEMS:
-            known.clear()
-        found = known[text] = finish(parse(text))
-        return found
-
-    def convert(cell: Any) -> str:
-        if cell.__class__ is str:
-            return known.get(cell) or read(cell)
-        if isinstance(cell, datetime.datetime):
-            return finish(cell)
-        if isinstance(cell, datetime.date):
-            return cell.isoformat()
-        if isinstance(cell, str | int | float) and not isinstance(cell, bool):
-            return finish(parse(cell))
-        raise BadCellError("is not a date")
 
     return convert

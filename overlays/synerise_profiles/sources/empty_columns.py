@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from synerise_profiles._validation.object_rules import NAMES_NO_PROFILE
-from synerise_profiles._validation.unknown_names import IS_REQUIRED
+from synerise_profiles._validation.object_rules import IS_REQUIRED, NAMES_NO_PROFILE
 
 from .targets import Target
 

@@ -14,8 +14,8 @@ import attrs
 
 from synerise_profiles._core.wording import counted
 from synerise_profiles._readers.csv_reader import delimiter_hint
-from synerise_profiles._validation.object_rules import rule_of
 from synerise_profiles._validation.schema import Schema
+from synerise_profiles._validation.strict_rules import rule_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 

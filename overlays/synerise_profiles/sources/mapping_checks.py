@@ -1,4 +1,4 @@
-"""What is wrong with a mapping as a whole, such as a field that is given twice, and what tells mappings apart."""
+"""Checks of a mapping as a whole, such as a field that is given twice; and its digest, which tells mappings apart."""
 
 from __future__ import annotations
 

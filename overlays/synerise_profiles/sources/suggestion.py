@@ -18,8 +18,7 @@ import attrs
 from synerise_profiles._batching import operations
 from synerise_profiles._core.wording import counted
 from synerise_profiles._readers.csv_pass import CsvHeaderError
-from synerise_profiles._readers.csv_reader import BadRecord, CsvReader, delimiter_hint
-from synerise_profiles._readers.file_form import CsvFormat
+from synerise_profiles._readers.csv_reader import BadRecord, CsvFormat, CsvReader, delimiter_hint
 from synerise_profiles._validation.schema import Schema, body_schema
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names, near_name

@@ -1,4 +1,4 @@
-"""What is doubtful about a file for which a mapping is drafted: whether it was read as it is meant.
+"""Doubts about a file for which a mapping is suggested: no header, another delimiter or encoding.
 
 A draft holds the names of the columns. Where the file has no header these are cells of its first row, so such a file is
 refused; where another encoding or lines above the header are likely, the error or a comment says by what to tell it.

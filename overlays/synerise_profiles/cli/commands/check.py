@@ -230,8 +230,7 @@ def _read(path: str, options: Mapping[str, Any], columns: Collection[str]) -> Ro
 
 
 def _csv_rows(path: str, file: Any, options: Mapping[str, Any], columns: Collection[str]) -> Rows:
-    from synerise_profiles._readers.csv_reader import CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
-    from synerise_profiles._readers.file_form import CsvFormat  # noqa: PLC0415 - likewise
+    from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader, delimiter_hint  # noqa: PLC0415 - likewise
 
     reader = CsvReader(file, CsvFormat(**options))
     names = reader.columns

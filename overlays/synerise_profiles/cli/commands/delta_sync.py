@@ -1,4 +1,4 @@
-"""`delta-sync`: of a table, what changed since the server confirmed it; or the plan of that alone."""
+"""`delta-sync`: send what changed in a table since the server confirmed it, or only show the plan."""
 
 from __future__ import annotations
 

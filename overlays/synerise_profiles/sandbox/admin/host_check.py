@@ -1,4 +1,4 @@
-"""Which requests the control API believes: by the host that they name, and by the site that a browser says they are of.
+"""The check of Host and Origin: which requests the control API takes, against DNS rebinding and other sites' pages.
 
 A page of any site may let its own name point to this machine (DNS rebinding). Then the browser takes the sandbox for a
 part of that site, and lets the page read and control it; but the request still names the site's host. So only hosts

@@ -21,6 +21,7 @@ from synerise_profiles._core.files import append_once
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_of_a_signal
 
 from .inflight import AnswerResult
 from .settings import OnRejected, QueueSettings
@@ -40,8 +41,9 @@ class Callbacks:
     """The calls of the caller's functions that an answer leads to, one after the other; logs what was refused.
 
     What one raises goes to `after_error`, and from there to `on_error`, unless that raised it: whatever they do, the
-    queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception is raised
-    once all calls are made, unless that would end a thread in the background, where nobody would hear of it.
+    queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception, or was raised
+    by the handler of a signal, is raised once all calls are made, unless that would end a thread in the background,
+    where nobody would hear of it.
     """
 
     def __init__(self, settings: QueueSettings, answer_result: AnswerResult, *, is_background: bool = False) -> None:
@@ -86,7 +88,7 @@ class Callbacks:
         self.errors += 1
         log_raised(error)
         on_error = self._on_error
-        if not isinstance(error, self._told):
+        if not isinstance(error, self._told) or is_of_a_signal(error):
             self._interruption = self._interruption or error
         elif on_error is not None and (call is None or call.func != on_error):
             self._calls.appendleft(partial(on_error, error))

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
@@ -189,8 +190,10 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
                 found = RowsWithBadJson(found)
             yield names, found
     finally:
-        with suppress(Exception):  # its connection may have been closed before it
+        try:
             cursor.close()
+        except Exception as error:  # noqa: BLE001 - its connection may have been closed before it
+            raise_if_of_a_signal(error)
 
 
 def _check_selects(query: object) -> None:

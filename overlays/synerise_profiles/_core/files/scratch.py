@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import IO, cast
 
 from .writing import WrittenFile
 
-__all__ = ["named_scratch_file", "scratch_file", "scratch_folder", "spooled_file"]
+__all__ = ["named_scratch_file", "scratch_file", "scratch_folder", "spooled_file", "unnamed_scratch_file"]
 
 
 def scratch_file(folder: Path | None = None) -> IO[bytes]:
@@ -28,6 +29,12 @@ def scratch_folder(prefix: str) -> Generator[Path]:
     """Make a folder for its owner alone, which goes at the end of the block with all that is in it."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         yield Path(name)
+
+
+def unnamed_scratch_file() -> WrittenFile:
+    """Make a temporary file without a name, which goes when it is closed."""
+    with tempfile.TemporaryFile() as file:
+        return WrittenFile(Path(), os.dup(file.fileno()))
 
 
 def named_scratch_file(prefix: str) -> WrittenFile:

@@ -296,7 +296,7 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
             file = PartFile(target, "dead_letter")
         replaced = None if mode == "append" else ReplacedLetters(target, replaced_bytes)
         letter_target(target, "dead_letter", is_appended=True)  # it may be another one since it was looked at
-        return LetterFile(file, head, replaced)
+        letters = LetterFile(file, head, replaced)
     except BaseException:  # an interruption too
         if file is not None:
             try:
@@ -304,6 +304,7 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
             finally:
                 _undo(file)
         raise
+    return letters
 
 
 def _undo(file: WrittenFile) -> None:

@@ -36,6 +36,7 @@ BUDGETS = {"off": 0.8, "basic": 0.5, "strict": 0.3}
 MODELS_BUDGET = 2.0
 END_TO_END_BUDGET = 0.9
 JOURNAL_BUDGET = 0.05
+ORDER_BUDGETS = {"processor time of a row": 0.1, "time of whole runs": 0.05}
 LIMITS = operations.profiles()
 
 
@@ -210,6 +211,30 @@ def journal_cost(rounds: int, count: int, delay: float, concurrency: int, folder
     return int(cost > JOURNAL_BUDGET)
 
 
+def order_cost(rounds: int, count: int, delay: float, concurrency: int) -> int:
+    """Whole runs with and without the order guard, over rows of which none repeats an identifier."""
+    rows = [item(n) for n in range(count)]
+    shares: dict[str, list[float]] = {name: [] for name in ORDER_BUDGETS}
+    clocks = time.process_time, time.perf_counter
+    with Answerer(delay) as server:
+        for _ in range(rounds):
+            took: dict[bool, tuple[float, ...]] = {}
+            for is_ordered in (False, True):
+                gc.collect()
+                started_at = [clock() for clock in clocks]
+                our_run(server.url, rows, concurrency, ordered=is_ordered)
+                took[is_ordered] = tuple(clock() - at for clock, at in zip(clocks, started_at, strict=True))
+            for found, without, with_guard in zip(shares.values(), took[False], took[True], strict=True):
+                found.append(with_guard / without - 1)
+    failed = 0
+    for (name, found), budget in zip(shares.items(), ORDER_BUDGETS.values(), strict=True):
+        cost = statistics.median(found)
+        spread = f"from {min(found):+.1%} to {max(found):+.1%}"
+        print(f"the order guard costs {cost:+.1%} of the {name}, {spread} (budget {budget:.0%}), {count:,} rows a run")
+        failed += cost > budget
+    return failed
+
+
 def interleaved(
     rounds: int, works: dict[str, Callable[[], object]], clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
@@ -247,11 +272,13 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--delay", type=float, default=0.05)
     parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--only", choices=["chunking", "end", "journal"], default=None)
+    parser.add_argument("--only", choices=["chunking", "end", "journal", "order"], default=None)
     given = parser.parse_args()
     failed = 0
     if given.only in (None, "chunking"):
         failed += chunking(given.rounds, given.rows // 2)
+    if given.only in (None, "order"):
+        failed += order_cost(given.rounds, given.rows * 3, given.delay, given.concurrency)
     with tempfile.TemporaryDirectory() as folder:
         if given.only in (None, "end"):
             failed += end_to_end(given.rounds, given.rows * 3, given.delay, given.concurrency, folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -142,3 +144,19 @@ def test_nuls_in_cells_are_no_marks_between_the_columns_of_a_key():
     purchases = mapping({"No": ["orderId", field("eventSalt", template="{Shop}|{No}")]})
     found = rows([f"a\0,b,{REST}", f"a,\0b,{REST}", f"a\0,b,{REST}".replace("tea", "cup")], purchases, sort=True)
     assert sorted(len(row["products"]) for row in found) == [1, 2]
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_a_source_that_another_thread_began_is_read_on_and_forgotten(sort, monkeypatch):
+    """What it keeps on disk is of no thread."""
+    monkeypatch.setattr(line_store, "_MAX_KEYS_IN_MEMORY", 2)
+    purchases = mapping({"No": ["orderId", field("eventSalt", template=BOTH)]})
+    lines = [f"a,{number},{REST}" for number in range(6)]
+    source = iter(read_csv(io.StringIO(HEADER + "\n".join(lines)), purchases, sort=sort))
+    with ThreadPoolExecutor(1) as pool:
+        begun = [pool.submit(next, source).result() for _ in range(4)]
+        rest = [next(source)]
+        assert [row["eventSalt"] for row in begun + rest] == [f"a-{number}" for number in range(5)]
+        pool.submit(source.close).result()
+        del source
+        gc.collect()

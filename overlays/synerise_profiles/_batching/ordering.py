@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -312,8 +312,8 @@ class IdentifierKeys:
         """Return the identifiers of rows by columns, None for what a row has not; None if a row is no dict."""
         if set(map(type, rows)) != {dict}:
             return None
-        names = frozenset[str]().union(*rows)
-        return {name: [row.get(name) for row in rows] for name in self._all_names if name in names}
+        given = (name for name in self._all_names if any(map(dict[str, Any].__contains__, rows, repeat(name))))
+        return {name: [row.get(name) for row in rows] for name in given}
 
 
 def _key_of(value: Any) -> Hashable | None:

@@ -195,10 +195,13 @@ def _is_new_database(target: Path, noun: str, application_id: int, version: int)
 
 
 def scratch_database() -> sqlite3.Connection:
-    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection."""
+    """Open a database in a file of SQLite's own, which nobody else can open and which goes with the connection.
+
+    Any thread may use it, one at a time: a source is read, or forgotten, by another one than began it.
+    """
     import sqlite3  # noqa: PLC0415 - a run without a database does without
 
-    return sqlite3.connect("", isolation_level=None)
+    return sqlite3.connect("", isolation_level=None, check_same_thread=False)
 
 
 def memory_database() -> sqlite3.Connection:

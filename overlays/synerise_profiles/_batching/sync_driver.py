@@ -30,9 +30,7 @@ T = TypeVar("T", bound=Task)
 _MAX_JOIN_SECONDS: Final = 1.0
 """An idle thread ends at once. One that sends, though an interruption hid that, is not waited for."""
 _END: Final = object()
-_FORKED_TEXT: Final = (
-    "a run goes on only in the process that began it: read none of its rows in a child of fork"
-)
+_FORKED_TEXT: Final = "a run goes on only in the process that began it: read none of its rows in a child of fork"
 _SendFunction = Callable[[Request[Any]], Response[Any]]
 
 

@@ -136,6 +136,12 @@ class DatabaseFile:
             self._id = None
 
     def __del__(self) -> None:
+        try:
+            self._close_left()
+        finally:
+            self._close_left()
+
+    def _close_left(self) -> None:
         if getattr(self, "_id", None) is not None:
             self.close()
 

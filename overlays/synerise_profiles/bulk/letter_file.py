@@ -217,6 +217,9 @@ class LetterFile:
         except OSError as error:
             self.problem = self.problem or error
             self._leave(file)
+        if self.problem is not None and isinstance(file, AppendFile) and not self.left_in:
+            more = f"the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
+            self.left_in = f"; {self._count:,} letters of the run are in it, {more}"
         file = self._file or file  # what was left may be in another one
         if self._is_held:
             file.unlock()

@@ -130,25 +130,45 @@ def report_end(
         return
     where = ""
     if settings.spill is not None:
-        try:
-            append_dead_letters(settings.spill, rows)
-            where = "; they were written to the spill file"
-        except (OSError, InvalidRequestError) as error:
-            warn, where = True, f"; they could not be written to the spill file ({type(error).__name__})"
+        where, is_written = _spill(settings.spill, rows)
+        warn = warn or not is_written
     text = f"{len(rows):,} of {were(stats.put, 'row')} left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)
 
 
-def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
-    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them."""
+def _spill(path: str | os.PathLike[str], rows: Sequence[Undelivered]) -> tuple[str, bool]:
+    """Append rows to the spill file, as many as there is room for; say what became of them, and whether all are there.
+
+    The file is not named: folders may be named after people.
+    """
+    try:
+        count, error = append_dead_letters(path, rows)
+    except InvalidRequestError as refusal:
+        return f"; they could not be written to the spill file, which {refusal.problem}", False
+    except OSError as failure:
+        count, error = 0, failure
+    if error is None:
+        return "; they were written to the spill file", True
+    reason = error.strerror or type(error).__name__
+    if not count:
+        return f"; they could not be written to the spill file: {reason}", False
+    first, others = f"the first {count:,} of them are in the spill file", f"the other {len(rows) - count:,}"
+    return f"; {first}, {others} could not be written to the spill file: {reason}", False
+
+
+def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> tuple[int, OSError | None]:
+    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them.
+
+    Returns how many fitted, and why the others did not. Raises OSError, InvalidRequestError.
+    """
     lines: list[bytes] = []
     for row in rows:
         effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
         data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
         lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
-    append_once(lambda: letter_target(path, "spill", is_appended=True), "spill", b"".join(lines), may_hold_letters)
+    return append_once(lambda: letter_target(path, "spill", is_appended=True), "spill", lines, may_hold_letters)
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

@@ -254,6 +254,8 @@ class LetterFile:
         if self.path != file.target and self.path.exists():
             lost = f", without {counted(self._lost, 'letter')} that nobody has any more" if self._lost else ""
             self.left_in = f"; what was written is in {self.path.name}{lost}"
+        elif not file.target.parent.exists():
+            self.left_in = f"; its folder was moved or removed, with {self._count:,} letters in {self.path.name}"
 
     def _copy(self, target: Path) -> None:
         """Write the lines to a file beside the one that has lost its name, or what was written to it."""

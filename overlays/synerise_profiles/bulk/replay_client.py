@@ -37,6 +37,7 @@ from .settings import BulkSettings
 if TYPE_CHECKING:
     import datetime
 
+    from synerise_profiles._batching.throttle import Pace
     from synerise_profiles._core.config import Options
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles._core.timing import Timing
@@ -198,13 +199,8 @@ def open_replay(
         try:
             with SignalHold():  # so that nothing comes between the making of the new file and who ends it
                 letters = None if target is None else _open_letters(target, settings, file)
-                try:
-                    replay = Replay(file, RejectionStore(letters), letters, options, client_options, timing, pace)
-                    replay.report.dead_letter = target
-                    replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
-                finally:
-                    if replay is None and letters is not None:
-                        letters.close(is_kept=False)
+                replay = _make_replay(file, letters, options, client_options, timing, pace)
+                replay.report.dead_letter = target
                 replay.cut_lines = list(file.cut_lines()) if target is not None and _is_own(target, file) else []
                 holder.report, holder.complete = replay.report, replay.end
             yield replay
@@ -219,6 +215,25 @@ def open_replay(
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:
         file.close()
+
+
+def _make_replay(
+    file: ReplayFile,
+    letters: LetterFile | None,
+    options: Mapping[str, Any],
+    client_options: Options,
+    timing: Timing,
+    pace: Pace | None,
+) -> Replay:
+    """Make a replay, or leave no trace of its new letters."""
+    try:
+        replay = Replay(file, RejectionStore(letters), letters, options, client_options, timing, pace)
+        replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
+    except BaseException:
+        if letters is not None:
+            letters.close(is_kept=False)
+        raise
+    return replay
 
 
 def _is_own(target: Path, file: ReplayFile) -> bool:

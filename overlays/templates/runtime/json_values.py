@@ -9,6 +9,7 @@ import enum
 import math
 import re
 import uuid
+from itertools import chain
 from types import FrameType
 from typing import Any, Final, TypeGuard
 
@@ -121,8 +122,8 @@ def is_of_a_signal(error: BaseException) -> bool:
 
 def _is_of_handler(frame: FrameType, caller: FrameType) -> bool:
     given: list[Any] = [frame.f_locals.get(name) for name in frame.f_code.co_varnames[:_HANDLER_NAMES]]
-    given += [item for some in given if type(some) is tuple for item in some]  # of a function of *args
-    return any(item is caller for item in given)
+    of_args: list[tuple[Any, ...]] = [item for item in given if type(item) is tuple]
+    return any(item is caller for item in chain(given, *of_args))
 
 
 def plain(value: Any) -> Any:

@@ -124,6 +124,7 @@ class WrittenFile:
         self.unlock()
         self._descriptor = -1
         close_all(self._opened)
+        close_in_children(self, is_open=False)
 
     def __enter__(self) -> Self:
         return self

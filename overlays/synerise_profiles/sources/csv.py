@@ -17,7 +17,7 @@ from synerise_profiles._readers.csv_reader import BadRecord, CsvFormat, CsvReade
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-from .columns import Column
+from .column_types import Column
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
 from .row_builder import Row

@@ -23,7 +23,8 @@ from synerise_profiles_api.types import Operation
 
 from .cell_reader import CellReader
 from .column_patterns import is_pattern, is_unnamed, pattern_issues
-from .columns import Column, MappedTarget, Note, bind_columns
+from .column_types import Column
+from .columns import MappedTarget, Note, bind_columns
 from .conditions import Condition
 from .derived_cells import fallback_columns
 from .errors import MappingError, MappingIssue
@@ -112,7 +113,7 @@ class RowMapping(EqualByDigest):
         self._batch_operation = batch_operation
         self._schema = schema
         self._issues: list[MappingIssue] = []
-        self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
+        self.raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
             where=dict(where or {}),
@@ -131,7 +132,7 @@ class RowMapping(EqualByDigest):
         self._constants = list(self._find_constants(constants or {}))
         self._ids = id_fields(self.lines.group_by, self._mapped, [*(constants or {})], batch_operation)
         self._check()
-        self._raise_issues(self._issues)
+        self.raise_issues(self._issues)
         line_facts = () if self.is_plain else (self.lines.facts,)
         defaults = attrs.astuple(self._defaults)
         self.digest: str = mapping_digest(self.operations, self.targets, self._constants, defaults, *line_facts)
@@ -230,7 +231,7 @@ class RowMapping(EqualByDigest):
                 ("", resolved) for resolved, _ in self._constants
             ]
             issues += given_issues(given, self._schema, self._batch_operation, self._computed)
-        self._raise_issues(issues)
+        self.raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
 
     def _mapped_targets(self, name: str, targets: Sequence[Target]) -> list[MappedTarget]:
@@ -285,7 +286,7 @@ class RowMapping(EqualByDigest):
         most = self._batch_operation.max_bytes
         grouping = self.lines.grouping(self.kind, fields, most, has_patterns=self.has_patterns)
         if columns is not None:
-            self._raise_issues(list(self.lines.missing(columns)))
+            self.raise_issues(list(self.lines.missing(columns)))
         if builder is None:
             # A column that is not there is empty, but where lines are complete: then it refuses the line.
             named = self.named_columns if columns is None else ()
@@ -334,7 +335,8 @@ class RowMapping(EqualByDigest):
         """Whether it takes columns that it does not name."""
         return any(mapped.field is None for targets in self._mapped.values() for mapped in targets)
 
-    def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
+    def raise_issues(self, issues: Sequence[MappingIssue]) -> None:
+        """Raise MappingError if there are any issues, with their lines in its file."""
         if issues:
             file, found, name = self.file, dict.fromkeys(issues), self.operations[0].name
             raise MappingError(found, operation=name) if file is None else file.error(found, name)

@@ -24,7 +24,8 @@ from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-from .arrow import ArrowSource, cell_kind
+from .arrow import ArrowSource
+from .arrow_types import cell_kind
 from .converters import convert_text
 from .errors import BadCellError, MappingError, MappingIssue
 from .mapping import RowMapping

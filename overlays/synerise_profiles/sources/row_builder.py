@@ -18,6 +18,7 @@ import attrs
 from synerise_profiles._batching.row_source import UnreadableRow
 
 from .converters import Converter, convert_plain_text, convert_text
+from .derived_cells import is_nan
 from .errors import BadCellError
 from .fields import ResolvedField
 from .targets import Empty
@@ -72,8 +73,8 @@ class ColumnBinding:
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
             cell = ""
-        is_nan = self.empty_form in ("float", "any") and cell != cell  # noqa: PLR0124 - NaN
-        if cell is None or cell == "" or is_nan:
+        is_empty_nan = self.empty_form in ("float", "any") and is_nan(cell)
+        if cell is None or cell == "" or is_empty_nan:
             if self.empty == "null":
                 return None
             return "" if self.empty == "keep" and cell == "" else OMITTED
@@ -213,7 +214,9 @@ def _generate_function(
 
     The lines of `head` take the cells, with what is in `scope`.
     """
-    writer = _CodeWriter({"BadCellError": BadCellError, "unreadable_row": unreadable_row, **(scope or {})})
+    writer = _CodeWriter(
+        {"BadCellError": BadCellError, "is_nan": is_nan, "unreadable_row": unreadable_row, **(scope or {})}
+    )
     writer.add_object(root, "row")
     lines = ["def convert(cells):", *(f"    {line}" for line in head), "    try:", *writer.lines]
     tail = ["    except BadCellError:", "        return unreadable_row(cells)", "    return row"]
@@ -283,5 +286,5 @@ _PRESENT_CONDITIONS: Final = {
     "value": "{0} is not None",
     "float": "{0} is not None and {0} == {0}",
     "json": "{0} is not None and {0} != ''",
-    "any": "{0} is not None and {0} != '' and {0} == {0}",
+    "any": "{0} is not None and {0} != '' and ({0} == {0} or not is_nan({0}))",
 }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
+import signal
 import sqlite3
+import sys
 from decimal import Decimal
 
 import pyarrow as pa
@@ -74,6 +77,38 @@ def brief(row):
     if isinstance(row, UnreadableRow):
         return row.reason
     return row["orderId"], [item["sku"] for item in row["products"]], row["revenue"]["amount"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of files")
+def test_a_full_folder_of_temporary_files_is_told_with_its_variable(monkeypatch):
+    """SQLite's own words are a disk I/O error, of which nobody knows what to do."""
+    import resource  # noqa: PLC0415 - POSIX has it
+
+    monkeypatch.setattr("synerise_profiles.sources.line_store._CACHE_KILOBYTES", 100)
+    lines = io.StringIO(text_of((n % 5000, "tea", "Tea" * 50, 1, "1", "", "") for n in range(20_000)))
+    source = read_csv(lines, mapping(), sort=True)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"folder of temporary files is full.*TMPDIR.*SQLITE_TMPDIR") as caught:
+            next(iter(source))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_an_error_of_the_callers_own_database_stays_itself_while_its_lines_are_sorted():
+    """It is not that of the temporary files."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+
+    def prepare(cells):
+        raise error
+
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        orders(LINES, sort=True, prepare=prepare)
+    assert caught.value is error
 
 
 def test_adjacent_lines_become_one_purchase_with_its_exact_totals():

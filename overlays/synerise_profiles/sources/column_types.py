@@ -18,7 +18,7 @@ from .errors import MappingIssue
 from .fields import DATE_TYPES, accepted_types_text
 from .targets import Target
 
-__all__ = ["Column", "TypeMismatchError", "match_type", "misread_issues", "source_issues"]
+__all__ = ["NO_NUMBERS", "Column", "TypeMismatchError", "match_type", "misread_issues", "source_issues"]
 
 _SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
 _ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
@@ -45,6 +45,8 @@ _DEFAULT_TYPES: Final[Mapping[str, str]] = {
 """The type of a kind of cell where anything goes; what is not here is its own value."""
 _NO_TEXTS: Final = frozenset({"struct", "list", "other"})
 """Kinds of cells that a template cannot hold."""
+NO_NUMBERS: Final = frozenset({"text", "plain text", "boolean", "datetime", "date", "list", "nested"})
+"""Types of which no value is a number."""
 _JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
 
 

@@ -16,7 +16,7 @@ from synerise_profiles._validation.rules import Rule, TextRule
 from synerise_profiles._validation.schema import Schema
 
 from .column_patterns import WILDCARD, is_unnamed
-from .column_types import Column, TypeMismatchError, match_type, source_issues
+from .column_types import NO_NUMBERS, Column, TypeMismatchError, match_type, source_issues
 from .converters import (
     CONVERTERS,
     Converter,
@@ -179,6 +179,7 @@ def _bind(
         empty=_empty_of(target, defaults.empty, type_name),
         trim=is_text and (defaults.trim if target.trim is None else target.trim),
         null_values=frozenset(words) if is_text else _NO_WORDS,
+        may_be_number=type_name not in NO_NUMBERS if type_name else column.kind != "text",
     )
 
 

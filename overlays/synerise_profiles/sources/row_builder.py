@@ -44,7 +44,7 @@ class ColumnBinding:
     """One column's way into the row: the position of its cell, and what is done with it.
 
     With `derive` the cell is made of its own one and those at the positions of `sources`; -1 is a column that is not
-    there.
+    there. `may_be_number` is false where no cell becomes a number.
     """
 
     name: str
@@ -58,6 +58,7 @@ class ColumnBinding:
     null_values: frozenset[str] = frozenset()
     derive: Callable[..., Any] | None = None
     sources: tuple[int, ...] = ()
+    may_be_number: bool = True
 
     @property
     def positions(self) -> tuple[int, ...]:

@@ -305,6 +305,75 @@ def test_no_order_goes_out_without_a_line_that_may_be_of_it(bad, sort):
     assert sum(isinstance(row, UnreadableRow) for row in rows) >= 2
 
 
+SHORT = "o,s,q,p\n"
+SHORT_COLUMNS = {
+    "o": ["orderId", "eventSalt"],
+    "s": ["products[].sku", "products[].name"],
+    "q": "products[].quantity",
+    "p": "products[].finalUnitPrice.amount",
+}
+SHORT_CONSTANTS = {**CONSTANTS, "client.customId": "7", "recordedAt": "2026-05-01T12:00:00Z"}
+
+
+def short_orders(text, read=read_csv, *, sort=True, columns=SHORT_COLUMNS, **options):
+    options = {"constants": SHORT_CONSTANTS, "group_by": "o", **options}
+    content = text if isinstance(text, bytes) else text.encode()
+    return list(read(io.BytesIO(content), RowMapping.for_transactions(columns, **options), sort=sort))
+
+
+@pytest.mark.parametrize(
+    ("bad", "refused"),
+    [
+        (b"8,b,1", "789"),  # one cell is lost: the key is the first one, or is lost
+        (b"5,6,b,1,1", "5679"),  # one cell too many: the key is the first one, or the second
+        (b'8,"b"x,1,1', "789"),
+        (b'1,"b"x,1,1', "179"),
+        (b'"8"x,b,1,6', "16789"),  # which cell is which is not known
+        (b"\xff8,b,1,1", "79"),
+        (b",b,1,1", "79"),
+    ],
+)
+def test_a_line_that_cannot_be_read_refuses_what_may_be_its_order_alone(bad, refused):
+    """Orders beside it, and those whose key may stand in it: no other, though their key is a quantity of it."""
+    lines = [b"o,s,q,p", b"1,a,1,1", b"6,a,1,1", b"4,a,1,1", b"7,a,1,1", bad, b"9,a,1,1", b"8,a,1,1", b"5,a,1,1"]
+    rows = short_orders(b"\n".join(lines))
+    sent = {row["orderId"] for row in rows if isinstance(row, dict)}
+    assert {*"1456789"} - sent == {*refused}
+    reasons = [row.reason for row in rows if isinstance(row, UnreadableRow) and "of this order" in row.reason]
+    assert len(reasons) == len(refused)
+    assert all(reason.startswith("line 6 cannot be read") for reason in reasons)
+
+
+def test_a_line_of_json_that_cannot_be_read_may_be_of_the_order_that_it_names():
+    """By the name of its key, if that can be read; else by any cell."""
+    lines = [f'{{"o": "{key}", "s": "a", "q": 1, "p": 1}}' for key in "164798"]
+    for bad, refused in (('{"o": "8", "s": "1', "478"), ('{"o: "8", "s": "1', "1478")):
+        rows = short_orders("\n".join([*lines[:3], bad, *lines[3:]]), read_jsonl)
+        assert {*"164798"} - {row["orderId"] for row in rows if isinstance(row, dict)} == {*refused}
+
+
+def test_the_key_of_several_columns_may_stand_in_a_line_that_cannot_be_read():
+    """Only cells of one line make a key."""
+    columns = {**SHORT_COLUMNS, "o": "orderId", "shop": field("eventSalt", template="{shop}-{o}")}
+    lines = ["o,s,q,p,shop", *(f"{key},a,1,1,{shop}" for key in "123" for shop in "xyz")]
+    lines[4:4] = ["3,a,1,z", "2,a,1,1,1,y"]
+    rows = short_orders("\n".join(lines), columns=columns, group_by=["shop", "o"])
+    sent = {row["eventSalt"] for row in rows if isinstance(row, dict)}
+    assert {f"{shop}-{key}" for key in "123" for shop in "xyz"} - sent == {"z-1", "x-2", "z-3", "y-2"}
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("is_above", [False, True])
+def test_a_bad_cell_and_a_doubt_are_both_told(sort, is_above):
+    """Each with its line, so that both can be mended."""
+    lines = ["1,a,1,1", "1,b,x,1"]
+    lines.insert(0 if is_above else 2, ",c,1,1")
+    rows = short_orders("\n".join(["o,s,q,p", *lines, "2,a,1,1"]), sort=sort)
+    (reason,) = (row.reason for row in rows if isinstance(row, UnreadableRow) and "column 'q'" in row.reason)
+    assert f"line {4 if is_above else 3}: column 'q' is not a number" in reason
+    assert f"; line {2 if is_above else 4} " in reason
+
+
 @pytest.mark.parametrize("sort", [False, True])
 def test_a_line_without_a_key_may_be_of_the_orders_beside_it(sort):
     """As in merged cells: no order goes without it, unless lines are refused alone or the line is left out."""

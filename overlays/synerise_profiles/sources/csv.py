@@ -93,6 +93,7 @@ class CsvSource(Source):
         super().__init__(mapping, sort=sort)
         self._set_columns(reader.columns)
         self._reader = reader
+        self._marks = reader.marks
         # The columns that a mapping with prepare= means are known when it was called.
         builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
         self._row_builder = builder

@@ -44,8 +44,9 @@ class SeenKeys:
                 self._store()
         return known
 
-    def __contains__(self, key: str) -> bool:
-        return self._number_of(_digest(key)) is not None
+    def find(self, key: str) -> int | None:
+        """Return the number that a key was added with first, None if it was not."""
+        return self._number_of(_digest(key))
 
     def _number_of(self, digest: bytes) -> int | None:
         known = self._digests.get(digest)

@@ -466,6 +466,39 @@ def test_lines_are_chosen_by_their_cells():
         ]
 
 
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("v", "45"),
+        (" v", "45"),
+        (["v", "w"], "45"),
+        ("brak", "123"),
+        (["brak", "v"], "12345"),
+        ({"matches": "v"}, "45"),
+        ({"matches": ".+"}, "45"),
+        ({"empty": True}, "123"),
+        ({"empty": False}, "45"),
+        (lambda cell: cell == "", "123"),
+        (lambda cell: cell == "v", "45"),
+    ],
+)
+@pytest.mark.parametrize("read", ["csv", "jsonl", "arrow"])
+def test_each_kind_of_condition_sees_a_cell_as_the_mapping_reads_it(where, wanted, read):
+    """Without its blanks, and empty where it is a word for nothing."""
+    objects = [{"id": str(n), "a": cell} for n, cell in enumerate(("brak", " ", "", "v", "v "), 1)]
+    chosen = RowMapping.for_profiles({"id": "customId"}, where={"a": where}, trim=True, null_values=["brak"])
+    if read == "csv":
+        text = "id,a\n" + "".join(f"{row['id']},{row['a']}\n" for row in objects)
+        source = read_csv(io.StringIO(text), chosen)
+    elif read == "jsonl":
+        objects[2]["a"] = None
+        source = read_jsonl(io.StringIO("".join(json.dumps(row) + "\n" for row in objects)), chosen)
+    else:
+        objects[2]["a"] = None
+        source = read_arrow(pa.Table.from_pylist(objects), chosen)
+    assert "".join(row["customId"] for row in source) == wanted
+
+
 @pytest.mark.parametrize("wanted", [5, 5.0, "5", "5.00", [5, 7]], ids=repr)
 @pytest.mark.parametrize("cell", [5, 5.0, Decimal("5.00"), Decimal(5)], ids=repr)
 def test_numbers_are_chosen_by_their_value(cell, wanted):

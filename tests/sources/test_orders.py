@@ -422,6 +422,26 @@ def test_the_key_may_be_several_columns():
     assert [brief(row)[1] for row in orders(lines, group_by=["No", "Who"])] == [["tea"], ["cup"], ["jug"]]
 
 
+@pytest.mark.parametrize("as_", [{"type": "text"}, {"template": "n{o}"}], ids=["text", "template"])
+@pytest.mark.parametrize(
+    ("other", "is_refused"),
+    [(Decimal("100.00"), True), (Decimal("100.0"), True), (100.0, False), (Decimal(100), False)],
+    ids=repr,
+)
+def test_a_key_that_two_files_write_in_two_ways_is_refused(tmp_path, as_, other, is_refused):
+    """It would be two orders, each with a part of the lines."""
+    for name, key in (("a", 100), ("b", other)):
+        pq.write_table(pa.table({"o": [key], "s": ["tea"], "q": [1], "p": [1.0]}), tmp_path / f"{name}.parquet")
+    columns = {**SHORT_COLUMNS, "o": [field("orderId", **as_), field("eventSalt", **as_)]}
+    grouped = RowMapping.for_transactions(columns, constants=SHORT_CONSTANTS, group_by="o")
+    if is_refused:
+        with pytest.raises(MappingError, match=r"column 'o': is int64 in a.parquet, and decimal.* in b.parquet"):
+            read_parquet(tmp_path, grouped, sort=True)
+    else:
+        (row,) = read_parquet(tmp_path, grouped, sort=True)
+        assert len(row["products"]) == 2
+
+
 @given(
     keys=st.lists(st.sampled_from(["1", "2", "a b", "ż", "10"]), min_size=1, max_size=60),
     cents=st.lists(st.integers(0, 10**7), min_size=60, max_size=60),

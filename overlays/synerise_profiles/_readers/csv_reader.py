@@ -125,8 +125,7 @@ class CsvReader:
         except BaseException:
             first.blocks.close()
             raise
-        dialect = first.reader.dialect
-        self.marks = (str(dialect.delimiter), str(dialect.quotechar or ""))
+        self.marks = first.marks
         self._plain_header = _plain_record(self.columns)
         start = "".join(self.columns[:1]).strip()[:1]
         # How a record may begin that is no row: with nothing, a blank, or as the header or a line `sep=` does.

@@ -25,6 +25,7 @@ from .arrow_types import cell_kind, database_type, extension_of, has_name_twice,
 from .cell_reader import LOST_BYTES
 from .column_types import Column, misread_issues
 from .converters import drop_nulls
+from .errors import MappingError
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
@@ -69,7 +70,8 @@ class ArrowSource(Source):
         used = set[int]() if is_prepared else {*mapping.row_builder(columns, self._note).positions}
         used |= {self.columns.index(name) for name in mapping.lines.columns(self.columns)}
         used_columns = [columns[position] for position in sorted(used)]
-        mapping.raise_issues([*misread_issues(used_columns)])
+        if issues := [*misread_issues(used_columns)]:
+            raise MappingError(issues, operation=mapping.operations[0].name)
         self._names = [column.name for column in used_columns]
         readings = {field.name: _reading_of(field) for field in table.schema}
         # Of what is nested, prepare= gets what its field would.

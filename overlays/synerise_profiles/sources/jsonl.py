@@ -157,7 +157,7 @@ class _ObjectMapper:
     def __init__(self, mapping: RowMapping, first_keys: tuple[str, ...], note: Note) -> None:
         self._mapping = mapping
         self._note = note
-        self._grows = bool(mapping.patterns)
+        self._grows = mapping.has_patterns
         names = first_keys or mapping.named_columns
         self._names: dict[str, None] = {}
         self.builder = self._extend_columns(names)

@@ -169,9 +169,9 @@ class LineOptions:
         is_priced = (*holder, _PRODUCTS) in lists
         known = {field.path for field in fields}
         combine: dict[FieldPath, Combine] = {}
-        for path, how in self.combine.items():
-            found = () if path in known else filter(None, (pattern_steps(pattern, path) for pattern in patterns))
-            combine[next(iter(found), tuple(path.split(".")))] = how
+        for name, how in self.combine.items():
+            found = () if name in known else filter(None, (pattern_steps(pattern, name) for pattern in patterns))
+            combine[next(iter(found), tuple(name.split(".")))] = how
         return Grouping(
             lists,
             combine,

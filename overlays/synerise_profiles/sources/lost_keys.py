@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.json_values import is_list, is_object
@@ -67,4 +67,4 @@ def _json_values(text: str, name: str) -> list[str]:
 
 
 def _is_lost(cell: object) -> bool:
-    return isinstance(cell, str) and LOST_CHARACTERS.search(cast("str", cell)) is not None
+    return isinstance(cell, str) and LOST_CHARACTERS.search(cell) is not None

@@ -113,7 +113,7 @@ class RowMapping(EqualByDigest):
         self._batch_operation = batch_operation
         self._schema = schema
         self._issues: list[MappingIssue] = []
-        self.raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
+        self._raise_issues(list(argument_issues(columns, group_by, constants=constants, where=where, combine=combine)))
         self._defaults = cell_defaults(self._issues, empty=empty, trim=trim, null_values=null_values)
         self.lines = LineOptions(
             where=dict(where or {}),
@@ -132,7 +132,7 @@ class RowMapping(EqualByDigest):
         self._constants = list(self._find_constants(constants or {}))
         self._ids = id_fields(self.lines.group_by, self._mapped, [*(constants or {})], batch_operation)
         self._check()
-        self.raise_issues(self._issues)
+        self._raise_issues(self._issues)
         line_facts = () if self.is_plain else (self.lines.facts,)
         defaults = attrs.astuple(self._defaults)
         self.digest: str = mapping_digest(self.operations, self.targets, self._constants, defaults, *line_facts)
@@ -232,7 +232,7 @@ class RowMapping(EqualByDigest):
                 ("", resolved) for resolved, _ in self._constants
             ]
             issues += given_issues(given, self._schema, self._batch_operation, self._computed)
-        self.raise_issues(issues)
+        self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
 
     def _mapped_targets(self, name: str, targets: Sequence[Target]) -> list[MappedTarget]:
@@ -261,7 +261,7 @@ class RowMapping(EqualByDigest):
             if mapped.field is not None
         ] + [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
-        self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given], self.patterns)
+        self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given], self._patterns)
         if self._ids is not None and self.lines.prepare is None:  # what that returns has any cells in any column
             self._issues += self._ids.issues()
         for resolved, value in self._constants:
@@ -284,10 +284,9 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        most = self._batch_operation.max_bytes
-        grouping = self.lines.grouping(self.kind, fields, most, patterns=self.patterns)
+        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes, patterns=self._patterns)
         if columns is not None:
-            self.raise_issues(list(self.lines.missing(columns)))
+            self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:
             # A column that is not there is empty, but where lines are complete: then it refuses the line.
             named = self.named_columns if columns is None else ()
@@ -327,17 +326,21 @@ class RowMapping(EqualByDigest):
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
-        for position, name in enumerate(columns if self.patterns else (), 1):
+        for position, name in enumerate(columns if self._patterns else (), 1):
             if name not in self.targets and is_unnamed(name):
                 yield f"column {position} has no name, and is not read"
 
     @property
-    def patterns(self) -> list[str]:
+    def has_patterns(self) -> bool:
+        """Whether it takes columns that it does not name."""
+        return bool(self._patterns)
+
+    @property
+    def _patterns(self) -> list[str]:
         """The fields that columns go to which it does not name, with a star for their names."""
         return [item.target.field for targets in self._mapped.values() for item in targets if item.field is None]
 
-    def raise_issues(self, issues: Sequence[MappingIssue]) -> None:
-        """Raise MappingError if there are any issues, with their lines in its file."""
+    def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
         if issues:
             file, found, name = self.file, dict.fromkeys(issues), self.operations[0].name
             raise MappingError(found, operation=name) if file is None else file.error(found, name)

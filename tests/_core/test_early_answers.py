@@ -134,6 +134,17 @@ def test_a_success_of_what_was_not_sent_whole_confirms_nothing(kind: str, wrappi
 
 
 @KINDS
+def test_so_it_is_with_the_connections_of_httpx(kind: str) -> None:
+    """Those through a proxy, which httpcore reads on after it could not write."""
+    with (
+        serving(lambda connection: connection.sendall(answer(202, b"")), None) as url,
+        pytest.raises(APIConnectionError, match=r"the connection to .* broke") as caught,
+    ):
+        send(kind, url, verify=True, proxy=url)
+    assert (True, 1) == (caught.value.maybe_applied, caught.value.attempts)
+
+
+@KINDS
 def test_a_request_that_nobody_reads_is_told_as_such(kind: str, wrapping: tuple[Any, Any]) -> None:
     """It is the sending that took too long, and the time of an answer does not count."""
     context, verify = wrapping

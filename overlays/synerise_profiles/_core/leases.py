@@ -33,6 +33,7 @@ __all__ = [
     "core_request",
     "httpx_error_type",
     "is_reusable",
+    "is_success",
     "is_usable",
     "may_resend",
     "step_seconds",
@@ -200,7 +201,7 @@ class ExchangeState:
         """
         if not self.received:
             raise httpcore.RemoteProtocolError("a response that came before its request")
-        if self.is_cut and 200 <= status < 300:
+        if self.is_cut and is_success(status):
             raise httpcore.WriteError(CUT_SHORT)
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
 
@@ -214,6 +215,11 @@ class ExchangeState:
     def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that a step may take: its own, or what is left of the deadline."""
         return step_seconds(timeout, self._deadline, error)
+
+
+def is_success(status: int) -> bool:
+    """Whether a status says that the request was carried out."""
+    return 200 <= status < 300
 
 
 def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:

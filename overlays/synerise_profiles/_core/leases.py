@@ -17,10 +17,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import httpcore
 import httpx
 
-from .response_reading import ResponseTooLargeError
+from .response_reading import CUT_SHORT, ResponseTooLargeError, is_success
 
 __all__ = [
-    "CUT_SHORT",
     "NO_CONTENT",
     "NO_PLACE",
     "ConnectTarget",
@@ -33,7 +32,6 @@ __all__ = [
     "core_request",
     "httpx_error_type",
     "is_reusable",
-    "is_success",
     "is_usable",
     "may_resend",
     "step_seconds",
@@ -45,8 +43,6 @@ _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
 _MAX_JOINED_BYTES: Final = 64_000
 _REQUEST_TIMEOUT: Final = 408
-CUT_SHORT: Final = "a success of a request that could not be sent whole"
-"""Why an answer does not count."""
 NO_PLACE: Final = "no connection became free in time"
 """Why a call gives up that waited for a place."""
 
@@ -215,11 +211,6 @@ class ExchangeState:
     def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that a step may take: its own, or what is left of the deadline."""
         return step_seconds(timeout, self._deadline, error)
-
-
-def is_success(status: int) -> bool:
-    """Whether a status says that the request was carried out."""
-    return 200 <= status < 300
 
 
 def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:

@@ -33,8 +33,7 @@ from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .proxy_transport import ProxyTransport, until
-from .request_trace import RequestTrace
-from .response_reading import BodyReader, ReadResponse, checked_response
+from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token

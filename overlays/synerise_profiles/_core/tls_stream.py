@@ -57,8 +57,11 @@ class TlsStream(httpcore.AsyncNetworkStream):
             raise httpcore.ConnectError from error
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
+        ends = _end_of(timeout)
         try:
-            return await self._do(lambda: self._tls.read(max_bytes), _end_of(timeout))
+            if not self._incoming.pending and not self._tls.pending():
+                await self._receive(ends)
+            return await self._do(lambda: self._tls.read(max_bytes), ends)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
         except httpcore.WriteTimeout as error:  # TLS had something to send of its own
@@ -95,17 +98,21 @@ class TlsStream(httpcore.AsyncNetworkStream):
             try:
                 return step()
             except ssl.SSLWantReadError:
-                with contextlib.suppress(httpcore.WriteError):  # there may be something to read all the same
-                    await self._flush(ends)
-                data = await self.lower.read(_READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout))
-                if data:
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()
+                await self._receive(ends)
             except ssl.SSLError:
                 with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
                     await self._flush(ends)  # it tells the server why
                 raise
+
+    async def _receive(self, ends: float | None) -> None:
+        if self._outgoing.pending:
+            with contextlib.suppress(httpcore.WriteError):  # there may be something to read all the same
+                await self._flush(ends)
+        data = await self.lower.read(_READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout))
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
 
     async def _flush(self, ends: float | None) -> None:
         if self._outgoing.pending:

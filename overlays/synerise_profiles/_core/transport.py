@@ -33,7 +33,7 @@ from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .proxy_transport import ProxyTransport, until
-from .response_reading import BodyReader, ReadResponse, checked_response
+from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
@@ -207,10 +207,14 @@ class Transport:
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
-        with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
+        trace = RequestTrace()
+        request.extensions["trace"] = trace.note
+        bounds = until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext()
+        with trace.told_by_step(), bounds:
             response = checked_response(self.httpx_transport.handle_request(request))
             reader = BodyReader(max_bytes, deadline)
             try:
+                trace.check(response.status_code)
                 if not response.is_stream_consumed:
                     for piece in cast("httpx.SyncByteStream", response.stream):
                         reader.add(piece)
@@ -289,18 +293,22 @@ class AsyncTransport:
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         left = request.extensions["deadline"] - time.monotonic()
-        # A step's own timeout comes first where it can, since it says which step it was.
-        with anyio.move_on_after(left + _GRACE_SECONDS):
-            return await self._read_by_httpx(request, max_bytes)
-        raise httpx.ReadTimeout("the deadline has passed")
+        trace = RequestTrace()
+        request.extensions["trace"] = trace.note_async
+        with trace.told_by_step():
+            # A step's own timeout comes first where it can, since it says which step it was.
+            with anyio.move_on_after(left + _GRACE_SECONDS):
+                return await self._read_by_httpx(request, max_bytes, trace)
+            raise httpx.ReadTimeout("the deadline has passed")
 
-    async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+    async def _read_by_httpx(self, request: httpx.Request, max_bytes: int, trace: RequestTrace) -> ReadResponse:
         if request.content:
             request.stream = Content(request.content)  # that of httpx is a generator: see there
         response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:
+            trace.check(response.status_code)
             if not response.is_stream_consumed:
                 pieces = aiter(cast("httpx.AsyncByteStream", response.stream))
                 try:

@@ -21,15 +21,14 @@ from .arguments import (
     SettingValidator,
     configuration_error,
     instance_of,
-    is_coroutine_function,
     number,
     one_of,
     optional_function,
-    takes,
     text,
     whole_number,
 )
 from .base_url import checked_base_url
+from .callables import is_coroutine_function, takes
 from .retry import OutageState, RetryPolicy
 
 if TYPE_CHECKING:

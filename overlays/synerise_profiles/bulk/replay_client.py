@@ -12,7 +12,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
+from synerise_profiles._core.callables import takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder, attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of

@@ -34,6 +34,7 @@ from synerise_profiles._core.arguments import (
     seconds,
     taken_by,
     whole_number,
+    without_awaitables,
 )
 from synerise_profiles._core.files import target_of
 from synerise_profiles._core.timing import Timing
@@ -201,6 +202,11 @@ class BulkSettings:
         refuse_without(self, _COMPANIONS)
         refuse_unchecked(self, self.checks)
 
+    @property
+    def row_reference(self) -> Callable[[Any], Any] | None:
+        """The function that says what a row is known by, refused once it returns what has to be awaited."""
+        return None if self.reference is None else without_awaitables("reference", self.reference)
+
     def check_journal(self) -> None:
         """Raise InvalidRequestError for what does not go together with a journal."""
         if self.flush_after is not None:
@@ -264,7 +270,7 @@ class BulkSettings:
             checks=self.checks,
             allow_null=frozenset(self.allow_null),
             allow_unknown=frozenset(self.allow_unknown),
-            reference=self.reference,
+            reference=self.row_reference,
             salt=self.salt,
             keep_duplicates=self.keep_duplicates,
             default_time=self.default_time,

@@ -16,7 +16,6 @@ from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
-    is_coroutine_function,
     name_collection,
     no_coroutine_function,
     number,
@@ -27,6 +26,7 @@ from synerise_profiles._core.arguments import (
     seconds,
     whole_number,
 )
+from synerise_profiles._core.callables import is_coroutine_function
 from synerise_profiles._core.files import refuse_same_files, refused, scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
 

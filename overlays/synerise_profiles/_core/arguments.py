@@ -78,7 +78,8 @@ def check_arguments(
     known = taken_by(arguments)
     for name in given:
         if name not in known:
-            raise InvalidRequestError(_problem(name, known, elsewhere or {}), operation=method, field=name)
+            printable = name.encode(errors="backslashreplace").decode()
+            raise InvalidRequestError(_problem(name, known, elsewhere or {}), operation=method, field=printable)
     for name in required:
         if name not in given:
             raise InvalidRequestError("is required", operation=method, field=name)
@@ -140,12 +141,13 @@ def checks_init(cls: type[C]) -> type[C]:
     return cls
 
 
-def refuse_argument(function: Callable[..., Any], name: str) -> Never:
+def refuse_argument(function: Callable[..., Any], name: str, *, called_as: str = "") -> Never:
     """Raise the TypeError of an argument that a function does not take, with the one that is meant."""
     import inspect  # noqa: PLC0415 - is needed for an error alone
 
     known = inspect.getfullargspec(function).kwonlyargs
-    raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
+    called_as = called_as or function.__qualname__
+    raise TypeError(f"{called_as}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
 
 
 def refuse_option(client: Any, name: str, arguments: type) -> Never:

@@ -83,7 +83,10 @@ _HEADER_WORD: Final = SettingValidator(
     lambda value: _is_header_text(value) and " " not in value, _HEADER_PROBLEM, configuration_error
 )
 _STEP_SECONDS: Final = number(
-    "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
+    f"a positive number of seconds, {MAX_WAIT_SECONDS:,.0f} at most",
+    maximum=MAX_WAIT_SECONDS,
+    positive=True,
+    error=configuration_error,
 )
 _REQUEST_HOOK: Final = optional_function("request", "attempt", error=configuration_error)
 _RESPONSE_HOOK: Final = optional_function("result", error=configuration_error)
@@ -279,6 +282,9 @@ def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
             raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_TIMEOUT_STEPS)}")
         steps: tuple[float | None, ...] = timeout
     else:
+        if timeout is None:
+            words = "for as long as the deadline, give None for a step of (connect, read, write, pool)"
+            raise ConfigurationError(f"timeout: expected seconds, got None; {words}")
         _STEP_SECONDS.check("timeout", timeout)
         steps = (min(timeout, _CONNECT_TIMEOUT_SECONDS), timeout, timeout, timeout)
     for step in steps:

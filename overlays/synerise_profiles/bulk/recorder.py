@@ -30,7 +30,7 @@ from synerise_profiles._core.retry import THROTTLED_STATUSES
 from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
 from .report import Report, progress_of
-from .settings import SHOWN_SETTINGS, BulkSettings
+from .settings import SHOWN_SETTINGS, BulkSettings, reference_of
 from .settled import SettledRows
 from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 
@@ -118,7 +118,7 @@ class OutcomeRecorder:
         self._record_refused()
         while rows:
             index, row = rows[0]
-            letter, reference, function = letter_of(row), None, self._settings.row_reference
+            letter, reference, function = letter_of(row), None, reference_of(self._settings)
             if issubclass(type(row), UnreadableRow):
                 self.record_refusal(index, row.reference, letter, row.field, row.reason)
                 rows.popleft()

@@ -64,7 +64,7 @@ def closed_coroutine(result: object) -> bool:
 
 
 def _takes(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
-    kind = type(function)
+    kind: type[object] = type(function)
     if kind is FunctionType:
         return _binds(inspect.signature(_bare(function)), arguments, keywords)
     if kind is MethodType:
@@ -85,7 +85,8 @@ def _within(value: Any) -> object:
         if type(value) is MethodType:
             value = value.__func__
             continue
-        call = _call_of(type(value))
+        kind: type[object] = type(value)
+        call = _call_of(kind)
         if call is not _CALL_PARTIAL:
             return call
         value = value.func

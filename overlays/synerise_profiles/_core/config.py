@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 from urllib.parse import urlsplit
 
 import attrs
@@ -282,7 +282,7 @@ def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
             raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_TIMEOUT_STEPS)}")
         steps: tuple[float | None, ...] = timeout
     else:
-        if timeout is None:
+        if cast("object", timeout) is None:
             words = "for as long as the deadline, give None for a step of (connect, read, write, pool)"
             raise ConfigurationError(f"timeout: expected seconds, got None; {words}")
         _STEP_SECONDS.check("timeout", timeout)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, Never, Protocol, TypeVar
+from typing import Any, Generic, Never, Protocol, TypeVar, cast
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
@@ -108,7 +108,7 @@ def _random_salt(_row: Any, _given: Any) -> str:
 
 def _refuse(channel: Channel, misspelt: Mapping[str, object]) -> None:
     resource = channel.batch_operation.operation.resource
-    refuse_argument(QueueProducer.put, next(iter(misspelt)), called_as=f"queue.{resource}.put")
+    refuse_argument(cast("Any", QueueProducer).put, next(iter(misspelt)), called_as=f"queue.{resource}.put")
 
 
 def _open_pace(settings: QueueSettings, base_url: str) -> Pace | None:

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodDescriptorType, MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 __all__ = ["closed_coroutine", "is_awaitable", "is_coroutine_function", "takes"]
 
@@ -64,7 +64,7 @@ def closed_coroutine(result: object) -> bool:
 
 
 def _takes(function: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
-    kind: type[object] = type(function)
+    kind = cast("type[object]", type(function))
     if kind is FunctionType:
         return _binds(inspect.signature(_bare(function)), arguments, keywords)
     if kind is MethodType:
@@ -85,7 +85,7 @@ def _within(value: Any) -> object:
         if type(value) is MethodType:
             value = value.__func__
             continue
-        kind: type[object] = type(value)
+        kind = cast("type[object]", type(value))
         call = _call_of(kind)
         if call is not _CALL_PARTIAL:
             return call

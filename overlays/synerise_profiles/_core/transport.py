@@ -23,6 +23,7 @@ import httpx
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
+from .arguments import configuration_error, refuse_coroutine
 from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
@@ -181,7 +182,7 @@ class Transport:
             http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
-                    options.on_request(request, call.attempts)
+                    _refuse_coroutine("on_request", options.on_request(request, call.attempts))
             try:
                 response = exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
@@ -192,7 +193,7 @@ class Transport:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
                 with call.after_answer(next_action):
-                    options.on_response(call.attempt_result())
+                    _refuse_coroutine("on_response", options.on_response(call.attempt_result()))
             if next_action is NextAction.DONE:
                 return call.response()
             if next_action is NextAction.RETRY:
@@ -336,6 +337,11 @@ def _user_agent() -> str:
         version = "0"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
+
+
+def _refuse_coroutine(hook: str, outcome: object) -> None:
+    if outcome is not None:
+        refuse_coroutine(hook, outcome, error=configuration_error)
 
 
 async def _await_if_needed(outcome: object) -> None:

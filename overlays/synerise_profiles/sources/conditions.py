@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, TypedDict, TypeGuard, cast
 
-from synerise_profiles._core.arguments import takes
+from synerise_profiles._core.arguments import without_awaitables
+from synerise_profiles._core.callables import is_coroutine_function, takes
 
 from .converters import convert_text
 from .errors import BadCellError
@@ -45,7 +46,10 @@ def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
     if callable(condition):
         if not takes(condition, 1):
             raise ValueError("is a function of one argument, the cell")
-        return lambda cell: condition(clean(cell))
+        if is_coroutine_function(condition):
+            raise ValueError("is a function, and no coroutine function, since what it returns is not awaited")
+        test = without_awaitables("where", condition)
+        return lambda cell: test(clean(cell))
     if isinstance(condition, Mapping):
         return _table_test(cast("Mapping[str, object]", condition), clean)
     values = list(cast("Sequence[object]", condition)) if isinstance(condition, list | tuple) else [condition]

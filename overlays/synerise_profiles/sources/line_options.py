@@ -9,7 +9,7 @@ from typing import Any, Final, cast, get_args
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.arguments import takes
+from synerise_profiles._core.callables import closed_coroutine, is_coroutine_function, takes
 from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -32,6 +32,10 @@ __all__ = ["EqualByDigest", "LineOptions"]
 
 _NUMBERS: Final = frozenset({"integer", "number"})
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
+_PREPARE_TEXTS: Final = (
+    "prepare= is a function of the cells of a line",
+    "prepare= is a function, and no coroutine function, since what it returns is not awaited",
+)
 _PRODUCTS: Final = "products"
 _CANCELLATION: Final = (
     ("action", cancelled_transaction.OPERATION.action),
@@ -111,8 +115,8 @@ class LineOptions:
                 self._test(column, CellDefaults())
             except ValueError as error:
                 yield MappingIssue(column, "", f"where= {error}")
-        if not takes(self.prepare or len, 1):
-            yield MappingIssue("", "", "prepare= is a function of the cells of a line")
+        if not takes(self.prepare or len, 1) or is_coroutine_function(self.prepare):
+            yield MappingIssue("", "", _PREPARE_TEXTS[is_coroutine_function(self.prepare)])
         if self.group_by and kind not in _TOTALS_OF_KIND:
             yield MappingIssue("", "", f"group_by is for {' and '.join(_TOTALS_OF_KIND)}")
         if not all(isinstance(name, str) and name for name in cast("Sequence[object]", self.group_by)):
@@ -245,6 +249,7 @@ def _checked(prepare: Prepare) -> Prepare:
             return found
         if isinstance(found, Mapping):
             return dict(cast("Mapping[str, Any]", found))
+        closed_coroutine(found)
         problem = f"returned a {type(found).__name__}; return the cells of the line, None, or an UnreadableRow"
         raise InvalidRequestError(problem, field="prepare")
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from .converters import Converter, convert_text
 from .errors import BadCellError
 
-__all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "signed_converter", "template_columns"]
+__all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "is_nan", "signed_converter", "template_columns"]
 
 
 def template_columns(template: str) -> tuple[str, ...]:
@@ -41,6 +42,11 @@ def fallback_columns(fallback: str | Sequence[str] | None) -> tuple[str, ...]:
     return (fallback,) if isinstance(fallback, str) else tuple(fallback)
 
 
+def is_nan(cell: Any) -> bool:
+    """Whether a cell is the NaN of a float, which is an empty one; that of a decimal is a value that cannot be sent."""
+    return not isinstance(cell, Decimal) and bool(cell != cell)  # noqa: PLR0124 - NaN
+
+
 def cell_cleaner(*, trim: bool, null_values: Collection[str]) -> Callable[[Any], Any]:
     """Make a function of a cell that takes off blanks, and returns "" for an empty one."""
     words = frozenset(null_values)
@@ -49,7 +55,7 @@ def cell_cleaner(*, trim: bool, null_values: Collection[str]) -> Callable[[Any],
         if cell.__class__ is str:
             cell = cell.strip() if trim else cell
             return "" if cell in words else cell
-        return "" if cell is None or cell != cell else cell  # noqa: PLR0124 - NaN
+        return "" if cell is None or is_nan(cell) else cell
 
     return clean
 

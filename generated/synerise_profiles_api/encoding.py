@@ -17,6 +17,7 @@ from .json_values import (
     MIN_INTEGER,
     NO_UNICODE,
     NOT_FINITE,
+    TOO_DEEP,
     TOO_LARGE,
     InvalidValueError,
     conversion_hint,
@@ -48,7 +49,6 @@ __all__ = [
 T = TypeVar("T")
 _MAX_MADE_ITEMS = 1_000_000
 _BINARY = (bytes, bytearray, memoryview)
-_TOO_DEEP = "is nested too deeply, or contains itself"
 
 
 class Model(ReadableModel):
@@ -94,7 +94,7 @@ def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> s
         except UnicodeEncodeError:
             raise InvalidRequestError(NO_UNICODE, operation=operation.name, field=name) from None
         except RecursionError:
-            raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field=name) from None
+            raise InvalidRequestError(TOO_DEEP, operation=operation.name, field=name) from None
     return "&".join(parts)
 
 
@@ -182,7 +182,7 @@ def to_wire(value: object) -> Any:
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, field=_way(error).removeprefix(".")) from None
     except RecursionError:
-        raise InvalidRequestError(_TOO_DEEP) from None
+        raise InvalidRequestError(TOO_DEEP) from None
 
 
 def _require_object(operation: Operation, field: str, value: object) -> None:
@@ -217,7 +217,7 @@ def _content(operation: Operation, body: object) -> tuple[bytes, Any]:
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, operation=operation.name, field="body" + _way(error)) from None
     except RecursionError:
-        raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field="body") from None
+        raise InvalidRequestError(TOO_DEEP, operation=operation.name, field="body") from None
     except TypeError as error:  # orjson's texts name types and encodings, never values
         path = surrogate_path(wire)
         problem = f"cannot be written as JSON: {error}" if path is None else NO_UNICODE

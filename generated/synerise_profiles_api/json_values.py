@@ -21,6 +21,7 @@ __all__ = [
     "NOT_FINITE",
     "NO_MOMENT",
     "NO_UNICODE",
+    "TOO_DEEP",
     "TOO_LARGE",
     "InvalidValueError",
     "as_written",
@@ -46,6 +47,7 @@ TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits
 NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
 NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
+TOO_DEEP = "is nested too deeply, or contains itself"
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("model_dump", "model_fields"),

@@ -25,6 +25,7 @@ __all__ = [
     "InvalidValueError",
     "as_written",
     "conversion_hint",
+    "deep_path",
     "is_list",
     "is_missing",
     "is_moment",
@@ -37,6 +38,7 @@ __all__ = [
     "shown_key",
     "surrogate_path",
     "unwritable_problem",
+    "unwritten_problem",
 ]
 
 HIDDEN_KEY = "a key that is not shown"
@@ -47,6 +49,9 @@ NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
 NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
 TOO_DEEP = "is nested too deeply, or contains itself"
+_MAX_DEPTH = 254
+"""Levels of objects and lists that orjson writes."""
+_MAX_SHOWN_STEPS = 2
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("model_dump", "model_fields"),
@@ -231,6 +236,44 @@ def surrogate_path(value: Any) -> str | None:
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def unwritten_problem(wire: Any, error: TypeError) -> tuple[str, str]:
+    """Say why orjson does not write plain JSON: the way to what is wrong, after a dot, and the problem."""
+    if (path := surrogate_path(wire)) is not None:
+        return path, NO_UNICODE
+    if _is_deep(wire, _MAX_DEPTH):
+        return deep_path(wire), TOO_DEEP
+    return "", f"cannot be written as JSON: {error}"  # orjson's texts name types and encodings, never values
+
+
+def deep_path(value: Any) -> str:
+    """Return the way to what is nested too deeply in dictionaries and lists, as far as it leads to fields of a row."""
+    path = ""
+    for step in range(_MAX_SHOWN_STEPS):
+        items: Any = value.items() if is_object(value) else enumerate(value) if is_list(value) else ()
+        found = next(((key, item) for key, item in items if _is_deep(item, _MAX_DEPTH - step - 1)), None)
+        if found is None:
+            break
+        path += f"[{found[0]}]" if is_list(value) else f".{shown_key(found[0])}"
+        value = found[1]
+    return path
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    """Whether dictionaries, lists and tuples are nested in more levels than these; each is looked into once a level."""
+    layer: list[Any] = [value]
+    for _ in range(levels + 1):
+        inner: dict[int, Any] = {}
+        for item in layer:
+            if isinstance(item, dict):
+                inner.update((id(part), part) for part in dict[Any, Any].values(item))
+            elif type(item) is list or type(item) is tuple:
+                inner.update((id(part), part) for part in item)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        layer = list(inner.values())
+        if not layer:
+            return False
+    return True
 
 
 def is_moment(value: datetime.datetime) -> bool:

@@ -26,7 +26,6 @@ __all__ = [
     "InvalidValueError",
     "as_written",
     "conversion_hint",
-    "deep_path",
     "is_list",
     "is_missing",
     "is_moment",
@@ -84,9 +83,9 @@ _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 class InvalidValueError(Exception):
     """A value that JSON cannot carry, with the way to it from the inside out."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, *steps: str) -> None:
         self.problem = problem
-        self.steps: list[str] = []
+        self.steps = list(steps)
         super().__init__(problem)
 
 
@@ -239,21 +238,24 @@ def unwritten_problem(wire: Any, error: TypeError) -> tuple[str, str]:
     """Say why orjson does not write plain JSON: the way to what is wrong, after a dot, and the problem."""
     if (path := surrogate_path(wire)) is not None:
         return path, NO_UNICODE
-    if _is_deep(wire, _MAX_DEPTH):
-        return deep_path(wire), TOO_DEEP
+    if any(_is_deep(item, _MAX_DEPTH) for item in (wire if is_list(wire) else [wire])):
+        return _deep_path(wire), TOO_DEEP
     return "", f"cannot be written as JSON: {error}"  # orjson's texts name types and encodings, never values
 
 
-def deep_path(value: Any) -> str:
-    """Return the way to what is nested too deeply in dictionaries and lists, as far as it leads to fields of a row."""
-    path = ""
-    for step in range(_MAX_SHOWN_STEPS):
+def _deep_path(value: Any) -> str:
+    """Return the way to what is nested too deeply in plain JSON, as far as it leads to a field of a row."""
+    path, levels = "", _MAX_DEPTH
+    if is_list(value):  # of rows
+        place = next(place for place, row in enumerate(value) if _is_deep(row, levels))
+        path, value = f"[{place}]", value[place]
+    for _ in range(_MAX_SHOWN_STEPS):
+        levels -= 1
         items: Any = value.items() if is_object(value) else enumerate(value) if is_list(value) else ()
-        found = next(((key, item) for key, item in items if _is_deep(item, _MAX_DEPTH - step - 1)), None)
-        if found is None:
+        key, inner = next(((key, item) for key, item in items if _is_deep(item, levels)), (None, None))
+        if key is None:
             break
-        path += f"[{found[0]}]" if is_list(value) else f".{shown_key(found[0])}"
-        value = found[1]
+        path, value = f"{path}[{key}]" if is_list(value) else f"{path}.{shown_key(key)}", inner
     return path
 
 

@@ -20,7 +20,6 @@ from .json_values import (
     TOO_LARGE,
     InvalidValueError,
     conversion_hint,
-    deep_path,
     is_list,
     plain,
     raised_problem,
@@ -187,7 +186,7 @@ def to_wire(value: object) -> Any:
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, field=_way(error).removeprefix(".")) from None
     except RecursionError:
-        raise InvalidRequestError(TOO_DEEP, field=deep_path(value).removeprefix(".")) from None
+        raise InvalidRequestError(TOO_DEEP) from None
 
 
 def _require_object(operation: Operation, field: str, value: object) -> None:
@@ -225,14 +224,16 @@ def _content(operation: Operation, body: object) -> tuple[bytes, Any]:
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, operation=operation.name, field="body" + _way(error)) from None
     except RecursionError:
-        raise InvalidRequestError(TOO_DEEP, operation=operation.name, field=f"body{deep_path(body)}") from None
+        raise InvalidRequestError(TOO_DEEP, operation=operation.name, field="body") from None
     except TypeError as error:
         path, problem = unwritten_problem(wire, error)
         raise InvalidRequestError(problem, operation=operation.name, field=f"body{path}") from None
 
 
 def _way(error: InvalidValueError) -> str:
-    return "".join(reversed(error.steps))
+    """Return the way to a value; to what is nested too deeply, as far as it leads to a field of a row."""
+    steps = error.steps[::-1]
+    return "".join(steps if error.problem != TOO_DEEP else steps[: 2 + steps[0].startswith("[")])
 
 
 def _wire(value: Any) -> Any:
@@ -267,6 +268,8 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
         except InvalidValueError as error:
             error.steps.append(f".{shown_key(name)}")
             raise
+        except RecursionError:
+            raise InvalidValueError(TOO_DEEP, f".{shown_key(name)}") from None
     return result
 
 
@@ -278,6 +281,8 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
         except InvalidValueError as error:
             error.steps.append(f"[{index}]")
             raise
+        except RecursionError:
+            raise InvalidValueError(TOO_DEEP, f"[{index}]") from None
     return result
 
 

@@ -22,6 +22,7 @@ from .json_values import (
     InvalidValueError,
     conversion_hint,
     is_list,
+    key_problem,
     plain,
     raised_problem,
     shown_key,
@@ -262,7 +263,7 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
         if item is UNSET:
             continue
         if type(key) is not str and not issubclass(type(key), str):
-            raise InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
+            raise InvalidValueError(key_problem(key))
         name = str.__str__(key)
         try:
             result[name] = _wire(item)

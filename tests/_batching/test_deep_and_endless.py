@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections import UserDict
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
@@ -91,3 +92,13 @@ def test_a_sequence_without_an_end_is_refused(client: Synerise) -> None:
     assert problem.startswith("yields more items than its length says")
     with pytest.raises(InvalidRequestError, match="yields more items than its length says"):
         client.profiles.upsert_batch(Endless())  # type: ignore[arg-type]
+
+
+class Consents(enum.Enum):
+    ALL = MappingProxyType({"email": True})
+
+
+@pytest.mark.parametrize("field", ["attributes", "agreements"])
+def test_a_member_of_an_enum_is_its_value(client: Synerise, field: str) -> None:
+    """Also where that is a mapping, and whatever checks it."""
+    assert verdicts(client, {"customId": "x", field: Consents.ALL}) == {(True, "", "")}

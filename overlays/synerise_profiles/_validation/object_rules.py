@@ -17,11 +17,11 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles_api.encoding import Model
-from synerise_profiles_api.json_values import HIDDEN_KEY, conversion_hint, looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, conversion_hint, key_problem, looks_like_a_name
 from synerise_profiles_api.names import closest_name, near_name
 from synerise_profiles_api.types import UNSET
 
-from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of
+from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of, written_fields
 from .schema import Schema, compile_pattern
 from .value_choice import ValueChoiceRule
 
@@ -77,7 +77,7 @@ class UnknownNames:
         if name in self.known or (isinstance(value, Model) and name in value.additional_properties):
             return None
         if not isinstance(name, str):
-            return "", f"has a key of type {type(name).__name__}; keys are text"
+            return "", key_problem(name)
         if name == CELLS_NAME and not self._path:
             return name, _CELLS_TEXT
         if name in self._meant_names:
@@ -123,7 +123,7 @@ class PropertyNames:
             if name in self.valid_names:
                 continue
             if not isinstance(name, str):
-                return "", f"has a key of type {type(name).__name__}; keys are text"
+                return "", key_problem(name)
             name = str.__str__(name)  # noqa: PLW2901 - the text as which a key of a class of its own is written
             if not all(match(name) for match in self._matchers):
                 return "", "has a name with characters that are refused in names"
@@ -187,7 +187,7 @@ class ObjectRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        row: Mapping[str, Any] | None = value if value.__class__ is dict else fields_of(value)
+        row: Mapping[str, Any] | None = value if value.__class__ is dict else written_fields(value)
         if row is None:
             return not_an_object(value)
         names = self._property_names

@@ -19,7 +19,7 @@ import orjson
 
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import TOO_DEEP, raised_problem, shown_key
+from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raised_problem, shown_key
 from synerise_profiles_api.types import UNSET
 
 __all__ = [
@@ -88,9 +88,18 @@ def read_once(value: Any, field: str) -> Any:
     try:
         return plain_row(value)
     except RecursionError:
-        raise InvalidRequestError(TOO_DEEP, field=field) from None
+        raise _too_deep(value, field) from None
     except InvalidRequestError as error:
         raise _below(field, error) from None
+
+
+def _too_deep(value: Any, field: str) -> InvalidRequestError:
+    """Return the error of a value that is nested too deeply, with the way to where a row would have it."""
+    try:
+        to_wire({"value": value})
+    except InvalidRequestError as error:
+        field += error.field.removeprefix("value")
+    return InvalidRequestError(TOO_DEEP, field=field)
 
 
 def read_items_once(items: Iterable[Any], field: str) -> Iterator[Any]:
@@ -169,6 +178,8 @@ def _plain_mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     for key, item in pairs:
         if item is UNSET:
             continue
+        if not issubclass(type(key), str):
+            raise InvalidRequestError(key_problem(key))
         name = str.__str__(key)
         try:
             found[name] = item if type(item) in _LEAVES else plain_copy(item)

@@ -29,6 +29,7 @@ __all__ = [
     "is_missing",
     "is_moment",
     "is_object",
+    "key_problem",
     "looks_like_a_name",
     "objects_in",
     "plain",
@@ -209,6 +210,11 @@ def unwritable_problem(value: object) -> str:
         if all(hasattr(kind, mark) for mark in marks):
             return f"is {name}, {noun}; {call}"
     return f"is {name}, which JSON cannot carry; convert it to text or a number"
+
+
+def key_problem(key: object) -> str:
+    """Say that a key of a mapping is no text."""
+    return f"has a key of type {type(key).__name__}; keys are text"
 
 
 def looks_like_a_name(key: str) -> bool:

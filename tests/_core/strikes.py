@@ -50,8 +50,9 @@ class _Moments:
         last = self._last
         if last == ("LOAD_CONST",) * 3:  # the call that ends a `with` block, which nothing precedes
             return False
-        # Where a value is returned out of a `with` block, nothing comes between the value and the end of the block.
-        is_leaving = name in {"LOAD_CONST", "SWAP"}
+        # Where a value is returned out of a `with` block, nothing comes between the value and the end of the block; nor
+        # does anything between what raises and its handler.
+        is_leaving = name in {"LOAD_CONST", "SWAP", "PUSH_EXC_INFO"}
         return name.startswith(_MOMENTS) or (last[-1].startswith((*_MOMENTS, "RETURN")) and not is_leaving)
 
     def active(self) -> _Active:

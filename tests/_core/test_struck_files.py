@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -12,11 +13,24 @@ from typing import Any
 import pytest
 
 import synerise_profiles._core.files as room
+from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._core.files import AppendFile, DatabaseFile, PartFile, SharedRecord, replaced_file, target_of
-from tests._core.strikes import At
+from synerise_profiles.bulk import journal, letter_file
+from synerise_profiles.bulk.journal import Journal
+from synerise_profiles.bulk.letter_file import open_letters
+from tests._core.strikes import Again, At, Count
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its open files are counted")
-FILES = frozenset(str(path) for path in Path(str(room.__file__)).parent.glob("*.py"))
+FILES = frozenset(str(path) for path in Path(str(room.__file__)).parent.glob("*.py")) | {
+    str(module.__file__) for module in (journal, letter_file)
+}
+HEAD = LetterHead(operation="profiles.upsert_batch", arguments={}, mapping=None)
+
+
+@pytest.fixture(autouse=True)
+def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of files are written: none is to survive a power cut."""
+    monkeypatch.setattr(os, "fsync", os.fstat)
 
 
 class StruckError(Exception):
@@ -39,10 +53,7 @@ def write_a_part(path: Path) -> None:
         part.rewrite(b"1\n2\n")
         part.commit()
     finally:
-        try:
-            part.discard()
-        finally:
-            part.discard()
+        discarded(part)
 
 
 def closed(file: Any) -> None:
@@ -50,7 +61,54 @@ def closed(file: Any) -> None:
     try:
         file.close()
     finally:
-        file.close()
+        try:
+            file.close()
+        finally:
+            file.close()
+
+
+def carry_a_tail(path: Path) -> None:
+    """Take the place of a file to whose end something came, and be ended again, as the end of a run is."""
+    path.write_bytes(b"old\nt\n")
+    part = PartFile(target_of(path, "path"), "path")
+    try:
+        try:
+            part.write(b"new\n")
+            part.commit(lambda: 4)
+        finally:
+            try:
+                part.commit(lambda: 4)
+            finally:
+                part.commit(lambda: 4)
+        assert path.read_bytes() == b"new\nt\n"
+    finally:
+        discarded(part)
+
+
+def open_letters_in_vain(path: Path) -> None:
+    letters = open_letters(target_of(path, "path"), "replace", HEAD)
+    try:
+        letters.close(is_kept=False)
+    finally:
+        try:
+            letters.close(is_kept=False)
+        finally:
+            letters.close(is_kept=False)
+
+
+def open_a_journal(path: Path) -> None:
+    closed(Journal(path, {"operation": "x"}))
+
+
+def discarded(part: PartFile) -> None:
+    """Discard it, again where that was cut into."""
+    try:
+        part.discard()
+    finally:
+        try:
+            part.discard()
+        finally:
+            part.discard()
 
 
 def append(path: Path) -> None:
@@ -81,7 +139,7 @@ def open_database(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("job", [replace, write_a_part, append, share, open_database])
+@pytest.mark.parametrize("job", [replace, write_a_part, carry_a_tail, append, share, open_database])
 def test_no_lock_and_no_descriptor_is_lost(job: Callable[[Path], None], tmp_path: Path) -> None:
     """The next use works at once, while whoever was struck still holds the exception."""
     path = tmp_path / "file"
@@ -108,3 +166,70 @@ def strike_each(job: Callable[[Path], None], path: Path) -> int:
         if job is not open_database:  # SQLite closes some of its own later, as its locks go
             assert len(os.listdir("/proc/self/fd")) == before, n  # noqa: PTH208 - likewise
     return n
+
+
+def strike_twice(job: Callable[[Path], None], path: Path, firsts: int, step: int) -> int:
+    """Strike a job at some moments, and again so many moments later; return how often that was hit twice."""
+    job(path)
+    count = Count(FILES)
+    with count.active():
+        job(path)
+    hits, errors, targets = 0, list[BaseException](), count.targets()
+    for target in targets[:: max(1, len(targets) // firsts)]:
+        for later in itertools.count(1, step):
+            strikes = Again(FILES, target, later, StruckError(), StruckError())
+            try:
+                with strikes.active():
+                    job(path)
+            except StruckError as error:
+                errors.append(error)
+            if len(strikes.places) < 2:  # the job was over
+                break
+            hits += 1
+            try:
+                job(path)
+            except Exception as error:
+                error.add_note(" and ".join(strikes.places))
+                raise
+    return hits
+
+
+def test_what_is_in_place_is_not_put_there_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A strike right behind it keeps no lock, and the same call does what is left."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old\nt\n")
+    replace_file = Path.replace
+
+    def struck(part: Path, target: Path) -> None:
+        replace_file(part, target)
+        raise StruckError
+
+    part = PartFile(path, "path")
+    part.write(b"new\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", struck)
+        with pytest.raises(StruckError):
+            part.commit(lambda: 4)
+    part.commit(lambda: pytest.fail("it has its tail"))
+    part.close()
+    assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (b"new\nt\n", 1)
+
+
+JOBS = [replace, write_a_part, carry_a_tail, append, share, open_database, open_letters_in_vain, open_a_journal]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("job", JOBS)
+def test_no_lock_is_lost_where_the_second_strike_cuts_into_what_the_first_one_ended(
+    job: Callable[[Path], None], tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(strike_twice, job, tmp_path / "file", 16, 17).result() > 12
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("job", JOBS)
+def test_no_lock_is_lost_by_the_second_strike_at_length(job: Callable[[Path], None], tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(strike_twice, job, tmp_path / "file", 80, 3).result() > 500

@@ -550,3 +550,76 @@ def test_the_error_says_whether_a_limit_ended_the_run() -> None:
 
 def raise_raised(*_: Any) -> Any:
     raise RaisedError
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork there")
+@pytest.mark.parametrize("flush_after", [None, 60.0])
+@pytest.mark.parametrize("ending", ["raises", "goes on"])
+def test_a_child_of_fork_does_not_wait_for_the_threads_of_its_parent(ending: str, flush_after: float | None) -> None:
+    """What its rows raise ends it at once, and so does a run that it would go on with; the parent's run is whole."""
+    parent, all_asked = os.getpid(), threading.Event()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        all_asked.wait(10)
+        return httpx.Response(202)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for n in range(3000):
+            yield {"customId": f"c{n}"}
+            if n == 1500:
+                if (child := os.fork()) == 0:
+                    signal.alarm(20)  # ends it where it hangs
+                    if ending == "raises":
+                        raise LookupError
+                else:
+                    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+                    all_asked.set()
+
+    with Synerise(token="t", transport=httpx.MockTransport(answer)) as client:
+        try:
+            report = client.bulk.upsert_profiles(rows(), concurrency=3, flush_after=flush_after)
+        except BaseException as error:
+            if os.getpid() != parent:
+                expected = LookupError if ending == "raises" else RuntimeError
+                os._exit(7 if isinstance(error, expected) and report_of(error) else 8)
+            raise
+        finally:
+            if os.getpid() != parent:
+                os._exit(9)
+    assert (report.read, report.accepted) == (3000, 3000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork there")
+@pytest.mark.parametrize("leaves_by", ["raising", "an ordinary exit"])
+def test_a_child_of_fork_leaves_the_journal_to_its_parent(leaves_by: str, tmp_path: Path) -> None:
+    """Closing the database there would take away the log that the parent writes to."""
+    parent, journal, log = os.getpid(), tmp_path / "run.journal", tmp_path / "run.journal-wal"
+    log_ids: list[int] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for n in range(4000):
+            yield {"customId": f"c{n}"}
+            if n == 2500:
+                log_ids.append(log.stat().st_ino)
+                if (child := os.fork()) == 0:
+                    raise LookupError
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+                log_ids.append(log.stat().st_ino)
+
+    with Synerise(token="t", transport=httpx.MockTransport(lambda _: httpx.Response(202))) as client:
+        try:
+            client.bulk.upsert_profiles(rows(), concurrency=1, journal=journal)
+        except LookupError as error:
+            assert os.getpid() != parent
+            if leaves_by == "raising":
+                os._exit(7 if report_of(error) else 8)
+            error.__traceback__ = None  # what holds the run is gone, and is finalized
+            del error
+            gc.collect()
+            os._exit(7)
+        finally:
+            if os.getpid() != parent:
+                os._exit(9)
+        assert log_ids[0] == log_ids[1]
+        again = client.bulk.upsert_profiles(({"customId": f"c{n}"} for n in range(4000)), journal=journal)
+    assert (again.read, again.resumed) == (4000, 4000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import inspect
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,7 @@ T = TypeVar("T", bound=Task)
 _MAX_JOIN_SECONDS: Final = 1.0
 """An idle thread ends at once. One that sends, though an interruption hid that, is not waited for."""
 _END: Final = object()
+_FORKED_TEXT: Final = "a run goes on only in the process that began it: read none of its rows in a child of fork"
 _SendFunction = Callable[[Request[Any]], Response[Any]]
 
 
@@ -59,7 +61,8 @@ def drive(machine: Machine[T], rows: Iterable[Any], send: _SendFunction, timing:
     except BaseException as error:
         machine.fail(error)
         try:
-            if isinstance(error, Exception):  # Ctrl-C waits for nothing; results that are there count
+            # Ctrl-C waits for nothing; results that are there count.
+            if isinstance(error, Exception) and not pool.is_of_parent:
                 pool.deliver_all(machine)
         finally:
             _finish(machine, watch)
@@ -78,6 +81,8 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
     except Exception as error:  # noqa: BLE001 - raised in the end
         machine.fail(error)
     while (step := machine.next()) is not DONE:
+        if pool.is_of_parent:
+            raise machine.failure or RuntimeError(_FORKED_TEXT)
         if isinstance(step, Read):
             try:
                 if not machine.read(iterator):
@@ -163,6 +168,8 @@ class _SourceWatch(Generic[T]):
             try:
                 row = next(iterator, _END)
             finally:
+                if self._pool.is_of_parent:  # whose thread may have the lock
+                    self._lock = threading.RLock()
                 self._lock.acquire()
             self.make_calls()
             if row is _END:
@@ -238,6 +245,12 @@ class _ThreadPool(Generic[T]):
         self._threads: list[threading.Thread] = []
         # As in a task: what the caller's functions and its traces know of the run, they know in each thread.
         self._context = contextvars.copy_context()
+        self._pid = os.getpid()
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether this is a child of fork, which has none of the threads: nothing is answered there."""
+        return os.getpid() != self._pid
 
     def start(self, task: T) -> None:
         """Send a request in a thread."""

@@ -186,7 +186,10 @@ class Journal:
             except (self._database.Error, UnicodeDecodeError):
                 found = None
             finally:
-                file.close()
+                try:
+                    file.close()
+                finally:  # where an interruption cut in
+                    file.close()
         except DatabaseFileError as error:
             if error.kind == "locked":  # the next run has it
                 return

@@ -288,17 +288,25 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
     What stands behind the first `replaced_bytes` of a file that is replaced is kept, as is what is appended meanwhile.
     Raises InvalidRequestError while another run is about to replace it, and while one appends to what is replaced.
     """
-    file: WrittenFile
-    if mode == "append":
-        file = AppendFile(target, "dead_letter", is_locked=False, is_joined=True, may_hold=may_hold_letters)
-    else:
-        file = PartFile(target, "dead_letter")
+    file: WrittenFile | None = None
     try:
+        if mode == "append":
+            file = AppendFile(target, "dead_letter", is_locked=False, is_joined=True, may_hold=may_hold_letters)
+        else:
+            file = PartFile(target, "dead_letter")
         replaced = None if mode == "append" else ReplacedLetters(target, replaced_bytes)
         letter_target(target, "dead_letter", is_appended=True)  # it may be another one since it was looked at
         letters = LetterFile(file, head, replaced)
     except BaseException:  # an interruption too
-        file.take_back(None)
-        file.close()
+        if file is not None:
+            try:
+                _undo(file)
+            finally:
+                _undo(file)
         raise
     return letters
+
+
+def _undo(file: WrittenFile) -> None:
+    file.take_back(None)
+    file.close()

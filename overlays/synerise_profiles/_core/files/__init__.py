@@ -21,10 +21,11 @@ from .databases import (
     scratch_database,
 )
 from .lines import last_line, lines_between
+from .locks import settled_size
 from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file, settled_size
+from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file
 
 __all__ = [
     "CHANGED_TEXT",

@@ -23,11 +23,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from .descriptors import sync_folder
 from .lines import first_line, last_line, lines_between, read_at
 from .locks import APPENDER, held
 from .parts import refuse_live_part
 from .targets import file_id, refused
-from .writing import CHANGED_TEXT, WrittenFile, sync_folder
+from .writing import CHANGED_TEXT, WrittenFile
 
 __all__ = ["AppendFile", "MayHold", "append_once"]
 
@@ -63,7 +64,10 @@ class AppendFile(WrittenFile):
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
             if not is_open:  # also where an interruption cut in
-                self.close()
+                try:
+                    self.close()
+                finally:
+                    self.close()
 
     def _is_opened(self, argument: str) -> bool:
         """Open the file; false where its name is that of another one by then."""

@@ -73,6 +73,7 @@ class DatabaseFile:
         import sqlite3  # noqa: PLC0415 - most programs do without
 
         self._target = target
+        self._pid = os.getpid()
         self._id: FileId | None = None
         self._claim: list[int] = []
         try:
@@ -129,15 +130,31 @@ class DatabaseFile:
     def close(self) -> None:
         """Close it, for other processes to use."""
         if hasattr(self, "connection"):
-            self.connection.close()
+            if os.getpid() == self._pid:
+                self.connection.close()
+            else:
+                _keep_open(self.connection)
         close_all(self._claim)
         if self._id is not None:
             _open_databases.discard(self._id)
             self._id = None
 
     def __del__(self) -> None:
+        try:
+            self._close_left()
+        finally:
+            self._close_left()
+
+    def _close_left(self) -> None:
         if getattr(self, "_id", None) is not None:
             self.close()
+
+
+def _keep_open(connection: sqlite3.Connection) -> None:
+    """Let nothing close a connection in a child of fork, not even its end: the log would be taken from the parent."""
+    import ctypes  # noqa: PLC0415 - is needed in a child alone
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def _claim(descriptor: int, noun: str) -> None:

@@ -7,13 +7,23 @@ and closes, in one call of what is written in C cannot be cut into.
 from __future__ import annotations
 
 import os
+import sys
 import weakref
-from collections.abc import Generator
-from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final, Protocol
 
-__all__ = ["OPEN_FLAGS", "OWNER_ONLY", "close_all", "close_first", "close_in_children", "open_into", "opened"]
+__all__ = [
+    "OPEN_FLAGS",
+    "OWNER_ONLY",
+    "close_all",
+    "close_first",
+    "close_in_children",
+    "close_last",
+    "open_into",
+    "opened",
+    "sync_folder",
+]
 
 OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -34,18 +44,28 @@ def close_first(owner: list[int], count: int) -> None:
     any(map(os.close, map(owner.pop, (0,) * count)))
 
 
-@contextmanager
-def opened(path: Path, flags: int) -> Generator[int]:
-    """Open a file for the block."""
-    owner: list[int] = []
-    try:
+def close_last(owner: list[int]) -> None:
+    """Close the last descriptor of the list, and take it out of it."""
+    any(map(os.close, map(owner.pop, (-1,))))
+
+
+def opened(path: Path, flags: int) -> FileIO:
+    """Open a file, no folder, for a `with` block, whose end is written in C too. Raises OSError."""
+    return next(map(FileIO, map(os.open, (path,), (flags,), (OWNER_ONLY,))))
+
+
+def sync_folder(target: Path) -> None:
+    """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
+    if sys.platform != "win32":
+        folder: list[int] = []
         try:
-            open_into(owner, path, flags)
-            yield owner[0]
+            open_into(folder, target.parent, os.O_RDONLY)
+            os.fsync(folder[0])
         finally:
-            close_all(owner)
-    finally:
-        close_all(owner)  # where an interruption cut into the other one
+            try:
+                close_all(folder)
+            finally:
+                close_all(folder)
 
 
 class _Closable(Protocol):

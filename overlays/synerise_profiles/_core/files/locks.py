@@ -17,11 +17,25 @@ import struct
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from synerise_profiles._core.logging import LOGGER
 
-__all__ = ["APPENDER", "WRITER", "NoLocksError", "held", "is_taken", "release", "take", "tell_no_locks"]
+from .descriptors import OPEN_FLAGS, opened
+
+__all__ = [
+    "APPENDER",
+    "WRITER",
+    "NoLocksError",
+    "held",
+    "is_taken",
+    "release",
+    "settled_size",
+    "take",
+    "tell_no_locks",
+    "wait_for",
+]
 
 if sys.platform != "win32":
     import fcntl
@@ -91,15 +105,26 @@ def release(descriptor: int, *bytes_: int) -> None:
 
 @contextmanager
 def held(descriptor: int) -> Generator[None]:
-    """Be the only writer of a file for the block, once no other is; where there are no locks, by hope."""
+    """Be the only writer of a file for the block (`wait_for`)."""
     try:
-        try:
-            take(descriptor, waits=True)
-        except NoLocksError:
-            tell_no_locks()
+        wait_for(descriptor)
         yield
     finally:
         release(descriptor, WRITER)
+
+
+def wait_for(descriptor: int) -> None:
+    """Become the only writer of a file, once no other is; where there are no locks, by hope."""
+    try:
+        take(descriptor, waits=True)
+    except NoLocksError:
+        tell_no_locks()
+
+
+def settled_size(target: Path) -> int:
+    """Return how many bytes a file has while nobody appends to it. Raises OSError where there is none."""
+    with opened(target, os.O_RDWR | OPEN_FLAGS) as file, held(file.fileno()):
+        return os.fstat(file.fileno()).st_size
 
 
 def tell_no_locks() -> None:

@@ -50,7 +50,7 @@ def refuse_live_part(target: Path, argument: str, *, own: Path | None = None) ->
 def refuse_appenders(target: Path, argument: str) -> None:
     """Raise InvalidRequestError, by the name of the argument, if a run appends to the file."""
     with contextlib.suppress(OSError), opened(target, os.O_RDONLY | OPEN_FLAGS) as probe:
-        if is_taken(probe, APPENDER):
+        if is_taken(probe.fileno(), APPENDER):
             raise refused(argument, "is being written by another run, which appends to it; wait for its end")
 
 
@@ -74,10 +74,10 @@ def _remove(part: Path, argument: str) -> None:
     if sys.platform == "win32":  # there, a file that is open cannot be removed
         part.unlink(missing_ok=True)
         return
-    with contextlib.suppress(FileNotFoundError), opened(part, os.O_RDWR | OPEN_FLAGS) as descriptor:
-        if not take(descriptor):
+    with contextlib.suppress(FileNotFoundError), opened(part, os.O_RDWR | OPEN_FLAGS) as file:
+        if not take(file.fileno()):
             raise _in_use(part, argument)
-        if file_id(part) == file_id(descriptor):
+        if file_id(part) == file_id(file.fileno()):
             part.unlink()
 
 
@@ -97,7 +97,7 @@ def _refuse_in_use(part: Path, argument: str) -> None:
         return
     try:
         with opened(part, os.O_RDWR | OPEN_FLAGS) as probe:
-            is_live = is_taken(probe)
+            is_live = is_taken(probe.fileno())
     except FileNotFoundError:
         return
     except NoLocksError:

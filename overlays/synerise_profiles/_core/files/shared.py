@@ -65,7 +65,10 @@ class SharedRecord:
             problem = "needs locks of files that this system does not have; divide the rate by hand"
             raise refused(argument, problem) from None
         except BaseException:  # an interruption too
-            self.close()
+            try:
+                self.close()
+            finally:
+                self.close()
             raise
 
     @contextmanager
@@ -94,6 +97,12 @@ class SharedRecord:
         close_all(self._opened)
 
     def __del__(self) -> None:
+        try:
+            self._close_left()
+        finally:
+            self._close_left()
+
+    def _close_left(self) -> None:
         if getattr(self, "_opened", None):
             self.close()
 

@@ -1,8 +1,10 @@
 """Files while they are written: what all of them have in common, and those that are written whole, beside their target.
 
 How a file is replaced to which others may append (`commit` with `tail_from`): under the lock by which each of them
-writes (`only_writer`), what came to it since is copied, and the part takes its name. Whoever waited for that lock finds
-that the name is another file's by now, and opens that one.
+writes, what came to it since is copied, and the part takes its name. Whoever waited for that lock finds that the name
+is another file's by now, and opens that one.
+
+Each ending here is done once more where an interruption cuts into it, and does then what is left of it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
-from .descriptors import OPEN_FLAGS, close_all, close_first, close_in_children, open_into, opened
-from .locks import WRITER, NoLocksError, held, release, take, tell_no_locks
+from .descriptors import OPEN_FLAGS, close_all, close_first, close_in_children, close_last, open_into, sync_folder
+from .locks import WRITER, NoLocksError, release, take, tell_no_locks, wait_for
 from .parts import kept_path, part_path, refuse_appenders, refuse_live_part, remove_left_parts
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 
@@ -27,10 +29,7 @@ __all__ = [
     "KeptFile",
     "PartFile",
     "WrittenFile",
-    "only_writer",
     "replaced_file",
-    "settled_size",
-    "sync_folder",
 ]
 
 CHANGED_TEXT: Final = "it was changed by somebody else while the run went on, and stays as it is"
@@ -129,9 +128,18 @@ class WrittenFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            self.close()
 
     def __del__(self) -> None:
+        try:
+            self._close_left()
+        finally:
+            self._close_left()
+
+    def _close_left(self) -> None:
         if getattr(self, "_opened", None):  # an interruption may have come before there was a list
             self.close()
 
@@ -149,6 +157,8 @@ class PartFile(WrittenFile):
         super().__init__(target)
         self.path = part_path(target)
         self._own_end: int | None = None
+        self._locked_target: list[int] = []
+        self._is_target_new = False
         is_ours = False
         try:
             self.left_parts = remove_left_parts(target, argument)
@@ -163,7 +173,10 @@ class PartFile(WrittenFile):
             raise refused(argument, f"cannot be written: {error.strerror}") from None
         finally:
             if not is_ours:  # also where an interruption cut in
-                self.discard()
+                try:
+                    self.discard()
+                finally:
+                    self.discard()
         if not is_ours:
             raise refused(argument, "is being written by another run")
 
@@ -173,26 +186,29 @@ class PartFile(WrittenFile):
 
     def rewrite(self, content: bytes) -> None:
         """Hold this content instead; until all of it is written, what was there stays. Raises OSError."""
-        path, old = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part"), self._opened[:]
+        if sys.platform == "win32":
+            raise OSError(errno.EACCES, "no open file is replaced there")
+        path = self.path.with_name(f"{self.path.name.removesuffix('.part')}.next.part")
         try:
             self._open(path, os.O_CREAT | os.O_EXCL | os.O_APPEND)
             self._take()
             self.write(content)
-            if sys.platform == "win32":  # there, no open file is replaced
-                close_all(old)
             path.replace(self.path)
-        except BaseException:
-            new = self._opened[len(old) :]
-            if new and file_id(new[0]) == file_id(self.path):  # an interruption came behind it
-                self._opened[:], new = new, old
-            else:
-                self._opened[:] = old
-            self._descriptor = self._opened[0]
-            close_all(new)
+        finally:
+            try:
+                self._keep_one(path)
+            finally:
+                self._keep_one(path)
+
+    def _keep_one(self, path: Path) -> None:
+        """Of two files that are open, keep the one that has the name of the part; the other one may have `path`."""
+        if len(self._opened) > 1 and file_id(self._opened[1]) != file_id(self.path):
             with contextlib.suppress(OSError):
                 path.unlink()
-            raise
+            self._descriptor = self._opened[0]
+            close_last(self._opened)
         close_first(self._opened, len(self._opened) - 1)
+        self._descriptor = self._opened[0]
 
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk. It can be read still, until it is closed.
@@ -204,12 +220,46 @@ class PartFile(WrittenFile):
             return
         self.sync()
         if file_id(self.target) != self.id:  # else an interruption came behind it
-            with contextlib.nullcontext() if tail_from is None else only_writer(self.target):
+            try:
                 if tail_from is not None:
+                    self._lock_target()
                     self._add_tail(tail_from())
                 self._put_in_place()
+            finally:
+                try:
+                    self._unlock_target()
+                finally:
+                    self._unlock_target()
         self.unlock()
         sync_folder(self.target)
+
+    def _lock_target(self) -> None:
+        """Let nobody append to the target. It is made if it is not there, so that none can come to the name.
+
+        Raises OSError, also where it is a folder or a link by now.
+        """
+        while True:
+            close_all(self._locked_target)
+            if self.target.is_symlink():
+                raise OSError(errno.ESTALE, CHANGED_TEXT)
+            self._is_target_new = self._is_target_new or not self.target.exists()
+            open_into(self._locked_target, self.target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS)
+            wait_for(self._locked_target[0])
+            if file_id(self.target) == file_id(self._locked_target[0]):
+                return
+
+    def _unlock_target(self) -> None:
+        for locked in self._locked_target:
+            is_there = file_id(self.target) == file_id(locked)
+            if is_there and self._is_target_new and not os.fstat(locked).st_size:
+                self.target.unlink()
+            release(locked, WRITER)
+        close_all(self._locked_target)
+
+    def close(self) -> None:
+        """Close it, and what it locked; does nothing the second time."""
+        close_all(self._locked_target)
+        super().close()
 
     def _put_in_place(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -270,7 +320,10 @@ def replaced_file(
         try:
             part.discard()
         finally:
-            part.close()  # where an interruption cut into the other one
+            try:
+                part.discard()
+            finally:  # as one may cut into each of them
+                part.discard()
 
 
 class KeptFile(WrittenFile):
@@ -279,39 +332,6 @@ class KeptFile(WrittenFile):
     def __init__(self, target: Path) -> None:
         super().__init__(kept_path(part_path(target)))
         self._open(self.target, os.O_APPEND)
-
-
-@contextmanager
-def only_writer(target: Path) -> Generator[None]:
-    """Let nobody append to a file for the block. It is made if it is not there, so that none can come to the name.
-
-    Raises OSError, also where it is a folder or a link by now.
-    """
-    if target.is_symlink():
-        raise OSError(errno.ESTALE, CHANGED_TEXT)
-    is_new = not target.exists()
-    while True:
-        with opened(target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS) as descriptor, held(descriptor):
-            if file_id(target) == file_id(descriptor):
-                try:
-                    yield
-                finally:
-                    if is_new and file_id(target) == file_id(descriptor) and not os.fstat(descriptor).st_size:
-                        target.unlink()
-                return
-
-
-def settled_size(target: Path) -> int:
-    """Return how many bytes a file has while nobody appends to it. Raises OSError where there is none."""
-    with opened(target, os.O_RDWR | OPEN_FLAGS) as descriptor, held(descriptor):
-        return os.fstat(descriptor).st_size
-
-
-def sync_folder(target: Path) -> None:
-    """Sync a file's folder: a new name survives a power cut only once its folder is on the disk."""
-    if sys.platform != "win32":
-        with opened(target.parent, os.O_RDONLY) as folder:
-            os.fsync(folder)
 
 
 def _keep_mode(descriptor: int, old: os.stat_result) -> None:

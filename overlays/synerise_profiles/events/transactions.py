@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from synerise_profiles._validation.amounts import Amount, amount_of, read_money
 from synerise_profiles._validation.plain_rows import read_items_once, read_once
@@ -130,7 +130,8 @@ def cancellation_params_of(
 def _read_quantities(items: CancelledItems) -> dict[Any, Any]:
     """Return the cancelled quantity of each position, None for all of it; both are read once."""
     try:
-        given: dict[Any, Any] = dict(items.items()) if isinstance(items, Mapping) else dict.fromkeys(items)
+        is_mapping = isinstance(items, Mapping)
+        given: dict[Any, Any] = dict(cast("Any", items)) if is_mapping else dict.fromkeys(items)
     except Exception as error:  # noqa: BLE001 - what the caller iterates over may fail in any way
         raise InvalidRequestError(raised_problem(error).problem, field="items") from None
     return {

@@ -331,7 +331,9 @@ def _column_of(name: str, cells: Sequence[Any]) -> Column:
 
     So a cell that JSON cannot carry costs its row alone, whether it is one of the first or comes later.
     """
-    found = {type(cell): cell for cell in cells if cell is not None and type(cell) is not UnreadJson}
+    found: dict[type[object], object] = {
+        type(cell): cell for cell in cells if cell is not None and type(cell) is not UnreadJson
+    }
     kinds = {_kind_of(kind, cell) for kind, cell in found.items()}
     (kind,) = kinds if len(kinds) == 1 else ("json",)
     if kind == "datetime" and any(cell is not None and cell.tzinfo is None for cell in cells):

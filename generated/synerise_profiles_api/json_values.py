@@ -272,7 +272,7 @@ def _is_deep(value: Any, levels: int) -> bool:
         inner: dict[int, Any] = {}
         for item in layer:
             if isinstance(item, dict):
-                inner.update((id(part), part) for part in dict[Any, Any].values(item))
+                inner.update((id(part), part) for part in dict[Any, Any].values(item))  # pyright: ignore[reportUnknownArgumentType]
             elif type(item) is list or type(item) is tuple:
                 inner.update((id(part), part) for part in item)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         layer = list(inner.values())

@@ -17,11 +17,11 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles_api.encoding import Model
-from synerise_profiles_api.json_values import HIDDEN_KEY, conversion_hint, key_problem, looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, as_written, conversion_hint, key_problem, looks_like_a_name
 from synerise_profiles_api.names import closest_name, near_name
 from synerise_profiles_api.types import UNSET
 
-from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of, written_fields
+from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of
 from .schema import Schema, compile_pattern
 from .value_choice import ValueChoiceRule
 
@@ -37,6 +37,7 @@ __all__ = [
     "missing_field",
     "not_an_object",
     "object_rows",
+    "written_fields",
 ]
 
 TRUTH_ERRORS: Final = (TypeError, ValueError, RuntimeError)
@@ -325,6 +326,12 @@ def object_rows(
         rows.append({name: item for name, item in fields.items() if item is not UNSET})
         row_positions.append(position)
     return rows, row_positions
+
+
+def written_fields(value: Any) -> Mapping[str, Any] | None:
+    """Return the fields of an object, also of a member of an enum whose value is one."""
+    found = fields_of(value)
+    return fields_of(as_written(value)) if found is None else found
 
 
 def not_an_object(value: Any) -> FieldProblem:

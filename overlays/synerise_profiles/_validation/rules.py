@@ -37,7 +37,6 @@ __all__ = [
     "is_printable_ascii",
     "type_rule",
     "value_rule",
-    "written_fields",
 ]
 
 FieldProblem: TypeAlias = tuple[str, str]
@@ -78,12 +77,6 @@ def fields_of(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, Mapping):
         return cast("Mapping[str, Any]", value)
     return None
-
-
-def written_fields(value: Any) -> Mapping[str, Any] | None:
-    """Return the fields of an object, also of a member of an enum whose value is one."""
-    found = fields_of(value)
-    return fields_of(as_written(value)) if found is None else found
 
 
 def fields_of_rows(rows: Sequence[Any]) -> Sequence[Any]:

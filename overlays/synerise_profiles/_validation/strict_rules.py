@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from .basic_rules import IdentifierRule
-from .object_rules import ObjectRule, PropertyNames, missing_field, not_an_object, object_rows
-from .rules import FieldProblem, ListRule, Note, Rule, TextRule, are_never_null, value_rule, written_fields
+from .object_rules import ObjectRule, PropertyNames, missing_field, not_an_object, object_rows, written_fields
+from .rules import FieldProblem, ListRule, Note, Rule, TextRule, are_never_null, value_rule
 from .schema import Schema
 
 __all__ = ["identifier_rules", "object_rule", "rule_of"]

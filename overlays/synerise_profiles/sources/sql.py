@@ -344,7 +344,6 @@ def _column_of(name: str, cells: Sequence[Any]) -> Column:
 
 def _kind_of(cell_type: type[object], cell: object) -> str:
     """Return the kind of a cell by its type, or by that of the value as which it is written."""
-    known = (
-        kind for written in (cell_type, type(as_written(cell))) for base, kind in _KINDS if issubclass(written, base)
-    )
-    return next(known, "other")
+    written: object = as_written(cell)
+    types: list[type[object]] = [cell_type, type(written)]
+    return next((kind for given in types for base, kind in _KINDS if issubclass(given, base)), "other")

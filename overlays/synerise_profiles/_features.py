@@ -42,6 +42,7 @@ def _queue_options() -> tuple[type, ...]:
 class ClientExtensions(Resources):
     """The features of `Synerise`, on top of its generated resources."""
 
+    _stands_as = "Synerise"
     _options: Options
     _sign_in_method: str
     _connections: ConnectionManager
@@ -131,6 +132,7 @@ class ClientExtensions(Resources):
 class AsyncClientExtensions(AsyncResources):
     """The features of `AsyncSynerise`, on top of its generated resources."""
 
+    _stands_as = "AsyncSynerise"
     _options: Options
     _sign_in_method: str
     _connections: AsyncConnectionManager

@@ -55,7 +55,7 @@ class Synerise(ClientExtensions):
     `workspace_guid` (Basic), `token` (a JWT, or a callable that returns one and is asked for every call).
 
     - `region` is `azure-eu` (default), `azure-us` or `gcp-eu`; `base_url` takes any other https URL.
-    - `timeout` is seconds for each step (connecting takes 5 at most), or a tuple (connect, read, write, pool).
+    - `timeout`: seconds for each step (connecting: 5 at most), or (connect, read, write, pool); None is the deadline.
     - `max_retries` and `deadline` (seconds for one call with all its attempts) change the `retry` policy.
     - `user_agent` is put behind the library's own. `proxy` replaces the proxies of the environment.
     - `consumer` says what kind of caller the token belongs to, so that an error can name what it lacks.

@@ -11,7 +11,8 @@ import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
 from synerise_profiles._core import arguments
-from synerise_profiles._core.arguments import SettingValidator, configuration_error, takes
+from synerise_profiles._core.arguments import SettingValidator, configuration_error
+from synerise_profiles._core.callables import takes
 from synerise_profiles.bulk.settings import BulkSettings, DeletionArguments, ProfileArguments, SaltedArguments
 from synerise_profiles.delta_sync.settings import DeltaSettings
 from synerise_profiles.exports.settings import ExportArguments, ExportSettings

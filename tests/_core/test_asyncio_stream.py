@@ -16,6 +16,7 @@ from synerise_profiles._core import asyncio_stream
 from synerise_profiles._core.asyncio_stream import AsyncioStream, connect_asyncio
 from synerise_profiles._core.leases import NO_CONTENT, IdleConnections
 from synerise_profiles._core.socket_io import is_silent
+from synerise_profiles._core.tls_stream import start_tls
 
 SIZE = 32_000_000
 """More than the buffers of a socket hold."""
@@ -31,7 +32,7 @@ def listener() -> Iterator[socket.socket]:
 async def opened(listener: socket.socket) -> AsyncIterator[tuple[AsyncioStream, socket.socket]]:
     """A stream, and the server's end of it."""
     host, port = listener.getsockname()
-    stream = await connect_asyncio(host, port, None, 30)
+    stream = await connect_asyncio(host, port, 30)
     server, _ = await asyncio.to_thread(listener.accept)
     try:
         with server:
@@ -146,9 +147,12 @@ def test_a_host_that_does_not_answer_in_time_is_a_timeout(listener: socket.socke
     async def run() -> None:
         host, port = listener.getsockname()
         with pytest.raises(httpcore.ConnectTimeout):
-            await connect_asyncio(host, port, None, 0.0)
+            await connect_asyncio(host, port, 0.0)
+        stream = await connect_asyncio(host, port, 30)
         with pytest.raises(httpcore.ConnectTimeout):
-            await connect_asyncio(host, port, ssl.create_default_context(), 0.05)
+            await start_tls(stream, ssl.create_default_context(), host, 0.05)
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(b"more")
 
     asyncio.run(run())
 

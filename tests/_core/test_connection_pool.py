@@ -618,7 +618,7 @@ def reading_slowly(*, and_dripping: bool) -> Iterator[str]:
 @pytest.mark.parametrize("backend", ["sync", *BACKENDS])
 @pytest.mark.parametrize("and_dripping", [False, True])
 def test_deadline_ends_a_request_that_is_read_slowly(backend: str, *, and_dripping: bool) -> None:
-    """What the server takes or sends meanwhile puts off neither the deadline nor, of tasks, the step's own timeout."""
+    """What the server takes or sends meanwhile does not put it off."""
     large = request(operation=ONCE, repeatable=False, content=bytes(LARGE_BYTES))
     with reading_slowly(and_dripping=and_dripping) as url:
         given: dict[str, Any] = {"token": "t", "base_url": url, "max_retries": 0, "timeout": 5.0, "deadline": 0.5}

@@ -11,12 +11,13 @@ import pydoc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import httpx
 import pytest
 
-from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, models
+from synerise_profiles import AsyncSynerise, RetryPolicy, Synerise, events, models
 from synerise_profiles.bulk import UnreadableRow, dry_run, read_dead_letter
 from synerise_profiles.exports import Backoff
 from synerise_profiles.permissions import required_permissions
@@ -33,6 +34,16 @@ from synerise_profiles.sources import (
 )
 from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
+
+
+class BadZone(datetime.tzinfo):
+    def utcoffset(self, _moment: object) -> NoReturn:
+        raise RuntimeError("no zone")
+
+    dst = tzname = utcoffset
+
+
+EVENT = {"action": "a.b", "label": "l", "client": {"customId": "x"}, "time": "2024-01-01T00:00:00Z"}
 
 
 async def coroutine(*_: object) -> None:
@@ -108,8 +119,8 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: Synerise(token="t", deprecations="wran"),
         "deprecations: expected one of warn, error, ignore; did you mean 'warn'?",
     ),
-    (lambda: CLIENT.doctor(metods=[]), f"ClientExtensions.doctor() {GOT} 'metods'; did you mean 'methods'?"),
-    (lambda: CLIENT.builder(slt="x"), f"ClientExtensions.builder() {GOT} 'slt'; did you mean 'salt'?"),
+    (lambda: CLIENT.doctor(metods=[]), f"Synerise.doctor() {GOT} 'metods'; did you mean 'methods'?"),
+    (lambda: CLIENT.builder(slt="x"), f"Synerise.builder() {GOT} 'slt'; did you mean 'salt'?"),
     (lambda: read_dead_letter("x", maping=None), f"read_dead_letter() {GOT} 'maping'; did you mean 'mapping'?"),
     (lambda: CLIENT.profils, "'Synerise' object has no attribute 'profils'; did you mean 'profiles'?"),
     (lambda: CLIENT.profiles.putt, "'Profiles' object has no attribute 'putt'; did you mean 'upsert'?"),
@@ -200,8 +211,14 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: Synerise(token="t", base_url="https://api.synerise.com?x=1"),
         "base_url: holds a query or a fragment; remove it",
     ),
-    (lambda: Synerise(token="t", timeout="30"), "timeout: expected a positive number of seconds"),
-    (lambda: Synerise(token="t", timeout=0), "timeout: expected a positive number of seconds"),
+    (
+        lambda: Synerise(token="t", timeout="30"),
+        "timeout: expected a positive number of seconds, 1,000,000 at most",
+    ),
+    (
+        lambda: Synerise(token="t", timeout=0),
+        "timeout: expected a positive number of seconds, 1,000,000 at most",
+    ),
     (
         lambda: Synerise(token="t", timeout=(1, 2)),
         "timeout: expected seconds, or a tuple of 4: connect, read, write, pool",
@@ -604,7 +621,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (lambda: CLIENT.queue(spill="no/such/folder/x.jsonl"), "spill: is in a folder that does not exist"),
     (lambda: CLIENT.queue(max_size=5), "queue: max_size: is no argument of this method; did you mean 'max_items'?"),
-    (lambda: CLIENT.queue(journal="j"), "queue: journal: is no argument; it takes …"),
+    (lambda: CLIENT.queue(journal="j"), "queue: journal: does not apply here, but to client.bulk; it takes…"),
     (lambda: CLIENT.queue().events.put({"action": "shop.visit"}), "events.send_batch: label: is required"),
     (
         lambda: CLIENT.queue().profiles.put({"firstName": "Jan"}),
@@ -945,6 +962,78 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     (
         lambda: RowMapping.for_profiles({"id": "customId"}, prepare=lambda: None),
         "profiles.upsert_batch: the rows cannot be read like this\n  prepare= is a function of the cells of a line",
+    ),
+    (
+        lambda: CLIENT.bulk.send_events([EVENT], salt=["client.custom_id"]),
+        "salt: 'client.custom_id' is no documented field; 'client.customId' is meant",
+    ),
+    (lambda: CLIENT.queue(salt=["parms.k"]), "salt: 'parms.k' is no documented field; 'params.k' is meant"),
+    (
+        lambda: CLIENT.bulk.create_transactions([EVENT], salt=["oderId"]),
+        "salt: 'oderId' is no documented field; 'orderId' is meant",
+    ),
+    (
+        lambda: dry_run([EVENT], for_="events", salt=["parms"]),
+        "salt: 'parms' is no documented field; 'params' is meant",
+    ),
+    (
+        lambda: CLIENT.bulk.replay("letters.jsonl", salt=["parms.k"]),
+        "salt: 'parms.k' is no documented field; 'params.k' is meant",
+    ),
+    (
+        lambda: CLIENT.queue(default_time="2026-01-01T00:00:00Z"),
+        "queue: default_time: does not apply here, but to client.bulk; it takes…",
+    ),
+    (
+        lambda: CLIENT.queue().events.put(EVENT, timout=1),
+        "queue.events.put() got an unexpected keyword argument 'timout'; did you mean 'timeout'?",
+    ),
+    (
+        lambda: CLIENT.builder(slat="x"),
+        "Synerise.builder() got an unexpected keyword argument 'slat'; did you mean 'salt'?",
+    ),
+    (lambda: CLIENT.builder(salt=5), "salt: is not a text: int"),
+    (lambda: CLIENT.builder(salt=["params.k"]), "salt: is not a text: list"),
+    (
+        lambda: CLIENT.builder().custom(clent={}, action="a.b"),
+        "builder.custom() got an unexpected keyword argument 'clent'; did you mean 'client'?",
+    ),
+    (
+        lambda: CLIENT.builder().transaction(orderId="o"),
+        "builder.transaction() got an unexpected keyword argument 'orderId'; did you mean 'order_id'?",
+    ),
+    (
+        lambda: events.custom(clent={}, action="a.b"),
+        "events.custom() got an unexpected keyword argument 'clent'; did you mean 'client'?",
+    ),
+    (
+        lambda: events.custom(action="a.b", label="l"),
+        "events.custom() needs 'client'; it is called as events.custom(client=, action=, ...)",
+    ),
+    (
+        lambda: CLIENT.queue().profiles.put(UnreadableRow("email", "is no e-mail")),
+        "profiles.upsert_batch: is neither a model nor a mapping with the publisher's keys: UnreadableRow; give it to a method of client.bulk, which reports it",
+    ),
+    (lambda: UnreadableRow(None, None), "field: expected text, empty where no field is meant"),
+    (
+        lambda: CLIENT.bulk.upsert_profiles(SimpleNamespace(shape=(), __iter__=iter)),
+        "bulk.upsert_profiles: rows: is a single value, of type SimpleNamespace; give a list of rows",
+    ),
+    (
+        lambda: CLIENT.bulk.send_events([EVENT], default_time=datetime.datetime(2020, 1, 2, tzinfo=BadZone())),
+        "default_time: raised RuntimeError when it was read; give a value of a type of Python's own",
+    ),
+    (
+        lambda: CLIENT.bulk.upsert_profiles([], **{"\ud800": 1}),
+        "bulk.upsert_profiles: \\ud800: is no argument; it takes…",
+    ),
+    (
+        lambda: Synerise(token="t", timeout=None),
+        "timeout: expected seconds, got None; for as long as the deadline, give None for a step of (connect, read, write, pool)",
+    ),
+    (
+        lambda: Synerise(token="t", timeout=5e6),
+        "timeout: expected a positive number of seconds, 1,000,000 at most",
     ),
     (lambda: cli("sandbox", "--port", "http"), "Error: Invalid value for '--port': 'http' is not a valid integer."),
 )

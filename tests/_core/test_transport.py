@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import ssl
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -645,6 +646,36 @@ async def test_proxy_that_refuses_is_told_by_its_status(status: int, words: str,
         async with AsyncSynerise(token="t", **arguments) as asynchronous:
             with pytest.raises(APIConnectionError, match=words):
                 await asynchronous.send(request())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("act", "limits", "words"),
+    [
+        (silence, {"timeout": 0.1}, "no connection to api.example.com (base_url) in time through the proxy"),
+        (silence, {"deadline": 0.2}, "no connection to api.example.com (base_url) in time through the proxy"),
+        (hang_up, {"max_retries": 1}, "the proxy made no connection to api.example.com (base_url)"),
+        (reset, {"max_retries": 1}, "the proxy made no connection to api.example.com (base_url)"),
+        (b"SSH-2.0-secret\r\n\r\n", {"max_retries": 1}, "the proxy made no connection to api.example.com (base_url)"),
+    ],
+)
+async def test_proxy_that_does_not_answer_leaves_a_request_unsent(
+    act: Act | bytes, limits: dict[str, Any], words: str
+) -> None:
+    """Only the proxy was asked, so that even what must not be sent twice is tried again."""
+    given: dict[str, Any] = {"base_url": "https://api.example.com", "max_retries": 1, **limits}
+    sent = request(operation=ONCE, repeatable=False)
+    for is_async in (False, True):
+        with Server([act]) as server:
+            synerise = client(**given, proxy=server.url)
+            asynchronous = AsyncSynerise(token="t", _timing=Clock().timing, **given, proxy=server.url)
+            with synerise, pytest.raises(APIConnectionError) as caught:
+                _ = (await asynchronous.send(sent)) if is_async else synerise.send(sent)
+            await asynchronous.aclose()
+            assert words == caught.value.problem
+            assert not caught.value.maybe_applied
+            assert len(server.heads) == (1 if "deadline" in limits else 2)
+            assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.anyio

@@ -37,7 +37,7 @@ MISTAKES = {
     ),
     f"{ROWS} --max-error-rate half": "Error: Invalid value for '--max-error-rate': 'half' is not a valid number.",
     f"{ROWS} --timeout soon": "Error: Invalid value for '--timeout': 'soon' is not a valid number.",
-    f"{ROWS} --timeout -1": "synerise-profiles: --timeout: expected a positive number of seconds",
+    f"{ROWS} --timeout -1": "synerise-profiles: --timeout: expected a positive number of seconds, 1,000,000 at most",
     f"{ROWS} --base-url nonsense": "synerise-profiles: --base-url: is no whole URL; begin it with https://",
     f"{ROWS} --journal a.db --dead-letter a.db": (
         "synerise-profiles: --journal: is the same file as --dead-letter; give the name of another one"

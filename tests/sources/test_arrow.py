@@ -32,6 +32,41 @@ def rows(data, targets, **options):
     return list(read_arrow(data, RowMapping.for_profiles({"id": "customId", **targets}, **options)))
 
 
+@pytest.mark.parametrize(
+    ("column", "target"),
+    [
+        (pa.array([0], pa.timestamp("us")), {}),
+        (pa.array([datetime.time(12)]), {}),
+        (pa.array([b"AB"]), {}),
+        (pa.array([datetime.timedelta(days=1)]), {}),
+        (pa.array([1]), {"type": "datetime"}),
+        (pa.array([[1]]), {"type": "number"}),
+    ],
+    ids=["local datetime", "time", "bytes", "duration", "number of what", "list"],
+)
+@pytest.mark.parametrize("own", [pa.null(), pa.string(), None], ids=["null", "text", "same type"])
+def test_columns_to_fall_back_on_are_judged_as_those_that_are_mapped(column, target, own):
+    """With the same words, before any row is read."""
+    typed = pa.table({"id": ["1"], "own": pa.array([None], own or column.type), "x": column})
+    problems = []
+    for columns in (
+        {"x": field("attributes.x", **target)},
+        {"own": field("attributes.x", **target, fallback="x")},
+    ):
+        with pytest.raises(MappingError) as caught:
+            rows(typed, columns)
+        problems.append({issue.problem for issue in caught.value.issues if issue.column == "x"})
+    assert len(problems[0]) == 1
+    assert problems[0] == problems[1]
+
+
+@pytest.mark.parametrize("cells", [[b"AB"], [[1]], [{"a": 1}], [datetime.time(12)]], ids=repr)
+def test_what_a_template_cannot_hold_is_refused_before_a_row_is_read(cells):
+    """A text is made of texts, numbers and dates."""
+    with pytest.raises(MappingError, match=r"'x'.*holds"):
+        rows(table(x=pa.array(cells)), {"x": field("attributes.x", template="a {x}")})
+
+
 def values(column, target="attributes.x"):
     """What a column becomes in the attributes."""
     return [row.get("attributes", {}).get("x", "missing") for row in rows(table(x=column), {"x": target})]

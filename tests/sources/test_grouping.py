@@ -15,6 +15,7 @@ from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import (
+    MappingError,
     RowMapping,
     assembly,
     field,
@@ -24,7 +25,7 @@ from synerise_profiles.sources import (
     read_jsonl,
     read_parquet,
 )
-from tests.sources.test_orders import COLUMNS, CONSTANTS, LINES, brief, mapping, orders, text_of
+from tests.sources.test_orders import COLUMNS, CONSTANTS, HEADER, LINES, brief, mapping, orders, text_of
 
 LINE = {"No": "1", "Sku": "tea", "Name": "Tea", "Qty": 1, "Price": 0.1, "When": "2026-01-01T08:00:00Z", "Who": "anna"}
 NO_CURRENCY = {name: value for name, value in CONSTANTS.items() if "currency" not in name}
@@ -50,6 +51,41 @@ def test_what_cannot_be_summed_refuses_the_order(fees, problem):
     """By its field, and with all its lines."""
     row = order({"Fee": "metadata.fee"}, *({"Fee": fee} for fee in fees), combine={"metadata.fee": "sum"})
     assert (row.field, row.reason, len(row.row)) == ("metadata.fee", problem, 2)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "metadata.fee",
+        field("metadata.fee", "text"),
+        field("metadata.fee", template="{Fee}"),
+        field("metadata.fee", "list", separator=";"),
+    ],
+    ids=["text of a file", "text", "template", "list"],
+)
+def test_what_is_text_for_sure_is_not_summed(target):
+    """All orders would be refused; the mapping is, and says what to do."""
+    source = io.StringIO(f"{HEADER.strip()},Fee\n1,tea,1,1,2\n")
+    with pytest.raises(MappingError, match=r"column 'Fee', field metadata.fee: .*combine='sum'.* the type 'number'"):
+        read_csv(source, mapping({**COLUMNS, "Fee": target}, combine={"metadata.fee": "sum"}))
+
+
+def test_a_field_that_a_pattern_gives_is_combined_as_the_refusal_advises():
+    """By the field that it names; the name of a column is one step, whatever dots it has."""
+    text = f"{HEADER.strip()},note,a.b\n" + "".join(f"1,tea,Tea,1,1,,anna,x{n},y{n}\n" for n in range(2))
+    columns = {**COLUMNS, "*": "metadata.*"}
+    combine = {}
+    for _ in range(2):
+        (row,) = read_csv(io.StringIO(text), mapping(columns, combine=combine))
+        assert "combine=" in row.reason
+        combine[row.field] = "last"
+    assert sorted(combine) == ["metadata.a.b", "metadata.note"]
+    (row,) = read_csv(io.StringIO(text), mapping(columns, combine=combine))
+    assert row["metadata"] == {"note": "x1", "a.b": "y1"}
+    with pytest.raises(MappingError, match="names a field that no column gives"):
+        mapping(columns, combine={"attributes.note": "last"})
+    with pytest.raises(MappingError, match=r"field metadata.note: .*the type 'number'"):
+        read_csv(io.StringIO(text), mapping(columns, combine={"metadata.note": "sum"}))
 
 
 @pytest.mark.parametrize(("how", "fee"), [("first", 2), ("last", 3), ("sum", 5)])

@@ -324,10 +324,30 @@ def test_a_column_that_a_file_of_rows_lacks_is_told_with_the_line_of_the_mapping
     assert "line 7, column 'CustomerID': is not there; did you mean 'CustomerId'?" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 5000 + "]" * 5000, "[" * 60 + "]" * 60, "{a = " * 60 + "1" + "}" * 60],
+    ids=["lists without end", "lists", "tables"],
+)
+def test_values_that_are_nested_without_end_are_told_with_their_line(path, value):
+    """Whatever Python's parser makes of them."""
+    with pytest.raises(MappingError, match="line 4: is nested deeper than 50"):
+        load(path, f'for = "profiles"\ncolumns = {{id = "customId"}}\n[constants]\n"attributes.t" = {value}\n')
+    with pytest.raises(MappingError, match="is nested deeper than 50"):
+        load(path, 'for = "profiles"\ncolumns = {id = "customId"}\n[constants]\n' + ".".join("a" * 2000) + " = 1\n")
+
+
+def test_an_end_of_line_of_another_system_is_none(path):
+    """TOML ends lines by a line feed, with a carriage return in front or not."""
+    assert load(path, PROFILES.replace("\n", "\r\n")) == load(path, PROFILES)
+    with pytest.raises(MappingError, match="line 1: is not TOML"):
+        load(path, PROFILES.replace("\n", "\r"))
+
+
 def test_bytes_that_are_no_text_and_files_that_are_not_there(path):
     """Another encoding is an error of the mapping, a missing file one of the system."""
     path.write_bytes('for = "profiles"\n[columns]\n"Płeć" = "sex"\n'.encode("cp1250"))
-    with pytest.raises(MappingError, match="is not UTF-8"):
+    with pytest.raises(MappingError, match="line 3: is not UTF-8"):
         RowMapping.load(path)
     with pytest.raises(FileNotFoundError):
         RowMapping.load(path.with_name("none.toml"))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
+import signal
 import sqlite3
+import sys
 from decimal import Decimal
 
 import pyarrow as pa
@@ -74,6 +77,38 @@ def brief(row):
     if isinstance(row, UnreadableRow):
         return row.reason
     return row["orderId"], [item["sku"] for item in row["products"]], row["revenue"]["amount"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of files")
+def test_a_full_folder_of_temporary_files_is_told_with_its_variable(monkeypatch):
+    """SQLite's own words are a disk I/O error, of which nobody knows what to do."""
+    import resource  # noqa: PLC0415 - POSIX has it
+
+    monkeypatch.setattr("synerise_profiles.sources.line_store._CACHE_KILOBYTES", 100)
+    lines = io.StringIO(text_of((n % 5000, "tea", "Tea" * 50, 1, "1", "", "") for n in range(20_000)))
+    source = read_csv(lines, mapping(), sort=True)
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"folder of temporary files is full.*TMPDIR.*SQLITE_TMPDIR") as caught:
+            next(iter(source))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_an_error_of_the_callers_own_database_stays_itself_while_its_lines_are_sorted():
+    """It is not that of the temporary files."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_READ"
+
+    def prepare(cells):
+        raise error
+
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        orders(LINES, sort=True, prepare=prepare)
+    assert caught.value is error
 
 
 def test_adjacent_lines_become_one_purchase_with_its_exact_totals():
@@ -270,6 +305,75 @@ def test_no_order_goes_out_without_a_line_that_may_be_of_it(bad, sort):
     assert sum(isinstance(row, UnreadableRow) for row in rows) >= 2
 
 
+SHORT = "o,s,q,p\n"
+SHORT_COLUMNS = {
+    "o": ["orderId", "eventSalt"],
+    "s": ["products[].sku", "products[].name"],
+    "q": "products[].quantity",
+    "p": "products[].finalUnitPrice.amount",
+}
+SHORT_CONSTANTS = {**CONSTANTS, "client.customId": "7", "recordedAt": "2026-05-01T12:00:00Z"}
+
+
+def short_orders(text, read=read_csv, *, sort=True, columns=SHORT_COLUMNS, **options):
+    options = {"constants": SHORT_CONSTANTS, "group_by": "o", **options}
+    content = text if isinstance(text, bytes) else text.encode()
+    return list(read(io.BytesIO(content), RowMapping.for_transactions(columns, **options), sort=sort))
+
+
+@pytest.mark.parametrize(
+    ("bad", "refused"),
+    [
+        (b"8,b,1", "789"),  # one cell is lost: the key is the first one, or is lost
+        (b"5,6,b,1,1", "5679"),  # one cell too many: the key is the first one, or the second
+        (b'8,"b"x,1,1', "789"),
+        (b'1,"b"x,1,1', "179"),
+        (b'"8"x,b,1,6', "16789"),  # which cell is which is not known
+        (b"\xff8,b,1,1", "79"),
+        (b",b,1,1", "79"),
+    ],
+)
+def test_a_line_that_cannot_be_read_refuses_what_may_be_its_order_alone(bad, refused):
+    """Orders beside it, and those whose key may stand in it: no other, though their key is a quantity of it."""
+    lines = [b"o,s,q,p", b"1,a,1,1", b"6,a,1,1", b"4,a,1,1", b"7,a,1,1", bad, b"9,a,1,1", b"8,a,1,1", b"5,a,1,1"]
+    rows = short_orders(b"\n".join(lines))
+    sent = {row["orderId"] for row in rows if isinstance(row, dict)}
+    assert {*"1456789"} - sent == {*refused}
+    reasons = [row.reason for row in rows if isinstance(row, UnreadableRow) and "of this order" in row.reason]
+    assert len(reasons) == len(refused)
+    assert all(reason.startswith("line 6 cannot be read") for reason in reasons)
+
+
+def test_a_line_of_json_that_cannot_be_read_may_be_of_the_order_that_it_names():
+    """By the name of its key, if that can be read; else by any cell."""
+    lines = [f'{{"o": "{key}", "s": "a", "q": 1, "p": 1}}' for key in "164798"]
+    for bad, refused in (('{"o": "8", "s": "1', "478"), ('{"o: "8", "s": "1', "1478")):
+        rows = short_orders("\n".join([*lines[:3], bad, *lines[3:]]), read_jsonl)
+        assert {*"164798"} - {row["orderId"] for row in rows if isinstance(row, dict)} == {*refused}
+
+
+def test_the_key_of_several_columns_may_stand_in_a_line_that_cannot_be_read():
+    """Only cells of one line make a key."""
+    columns = {**SHORT_COLUMNS, "o": "orderId", "shop": field("eventSalt", template="{shop}-{o}")}
+    lines = ["o,s,q,p,shop", *(f"{key},a,1,1,{shop}" for key in "123" for shop in "xyz")]
+    lines[4:4] = ["3,a,1,z", "2,a,1,1,1,y"]
+    rows = short_orders("\n".join(lines), columns=columns, group_by=["shop", "o"])
+    sent = {row["eventSalt"] for row in rows if isinstance(row, dict)}
+    assert {f"{shop}-{key}" for key in "123" for shop in "xyz"} - sent == {"z-1", "x-2", "z-3", "y-2"}
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("is_above", [False, True])
+def test_a_bad_cell_and_a_doubt_are_both_told(sort, is_above):
+    """Each with its line, so that both can be mended."""
+    lines = ["1,a,1,1", "1,b,x,1"]
+    lines.insert(0 if is_above else 2, ",c,1,1")
+    rows = short_orders("\n".join(["o,s,q,p", *lines, "2,a,1,1"]), sort=sort)
+    (reason,) = (row.reason for row in rows if isinstance(row, UnreadableRow) and "column 'q'" in row.reason)
+    assert f"line {4 if is_above else 3}: column 'q' is not a number" in reason
+    assert f"; line {2 if is_above else 4} " in reason
+
+
 @pytest.mark.parametrize("sort", [False, True])
 def test_a_line_without_a_key_may_be_of_the_orders_beside_it(sort):
     """As in merged cells: no order goes without it, unless lines are refused alone or the line is left out."""
@@ -318,6 +422,26 @@ def test_the_key_may_be_several_columns():
     assert [brief(row)[1] for row in orders(lines, group_by=["No", "Who"])] == [["tea"], ["cup"], ["jug"]]
 
 
+@pytest.mark.parametrize("as_", [{"type": "text"}, {"template": "n{o}"}], ids=["text", "template"])
+@pytest.mark.parametrize(
+    ("other", "is_refused"),
+    [(Decimal("100.00"), True), (Decimal("100.0"), True), (100.0, False), (Decimal(100), False)],
+    ids=repr,
+)
+def test_a_key_that_two_files_write_in_two_ways_is_refused(tmp_path, as_, other, is_refused):
+    """It would be two orders, each with a part of the lines."""
+    for name, key in (("a", 100), ("b", other)):
+        pq.write_table(pa.table({"o": [key], "s": ["tea"], "q": [1], "p": [1.0]}), tmp_path / f"{name}.parquet")
+    columns = {**SHORT_COLUMNS, "o": [field("orderId", **as_), field("eventSalt", **as_)]}
+    grouped = RowMapping.for_transactions(columns, constants=SHORT_CONSTANTS, group_by="o")
+    if is_refused:
+        with pytest.raises(MappingError, match=r"column 'o': is int64 in a.parquet, and decimal.* in b.parquet"):
+            read_parquet(tmp_path, grouped, sort=True)
+    else:
+        (row,) = read_parquet(tmp_path, grouped, sort=True)
+        assert len(row["products"]) == 2
+
+
 @given(
     keys=st.lists(st.sampled_from(["1", "2", "a b", "ż", "10"]), min_size=1, max_size=60),
     cents=st.lists(st.integers(0, 10**7), min_size=60, max_size=60),
@@ -360,6 +484,39 @@ def test_lines_are_chosen_by_their_cells():
         assert [source.locate(index) for index in range(len(wanted))] == [
             next(place for place, line in enumerate(lines, 2) if line[0] == key) for key in wanted
         ]
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("v", "45"),
+        (" v", "45"),
+        (["v", "w"], "45"),
+        ("brak", "123"),
+        (["brak", "v"], "12345"),
+        ({"matches": "v"}, "45"),
+        ({"matches": ".+"}, "45"),
+        ({"empty": True}, "123"),
+        ({"empty": False}, "45"),
+        (lambda cell: cell == "", "123"),
+        (lambda cell: cell == "v", "45"),
+    ],
+)
+@pytest.mark.parametrize("read", ["csv", "jsonl", "arrow"])
+def test_each_kind_of_condition_sees_a_cell_as_the_mapping_reads_it(where, wanted, read):
+    """Without its blanks, and empty where it is a word for nothing."""
+    objects = [{"id": str(n), "a": cell} for n, cell in enumerate(("brak", " ", "", "v", "v "), 1)]
+    chosen = RowMapping.for_profiles({"id": "customId"}, where={"a": where}, trim=True, null_values=["brak"])
+    if read == "csv":
+        text = "id,a\n" + "".join(f"{row['id']},{row['a']}\n" for row in objects)
+        source = read_csv(io.StringIO(text), chosen)
+    elif read == "jsonl":
+        objects[2]["a"] = None
+        source = read_jsonl(io.StringIO("".join(json.dumps(row) + "\n" for row in objects)), chosen)
+    else:
+        objects[2]["a"] = None
+        source = read_arrow(pa.Table.from_pylist(objects), chosen)
+    assert "".join(row["customId"] for row in source) == wanted
 
 
 @pytest.mark.parametrize("wanted", [5, 5.0, "5", "5.00", [5, 7]], ids=repr)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synerise_profiles.bulk import UnreadableRow
-from synerise_profiles.sources.columns import Column
+from synerise_profiles.sources.column_types import Column
 from synerise_profiles.sources.errors import BadCellError
 from synerise_profiles.sources.mapping import RowMapping
 from synerise_profiles.sources.row_builder import ColumnBinding, ObjectTemplate, RowBuilder

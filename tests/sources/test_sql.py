@@ -356,6 +356,55 @@ def test_money_by_adbc_is_refused(by_adbc):
         read_sql("select 'a' as id, 1.50::money as price", by_adbc, MAPPING)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"columns": {"other": field("attributes.x", fallback="price")}},
+        {"columns": {"other": field("attributes.x", template="{price} PLN")}},
+        {"columns": {"price": field("attributes.x", values={500: "x"})}},
+        {"where": {"price": 5}},
+        {"where": {"price": bool}},
+        {"prepare": dict},
+    ],
+    ids=["fallback", "template", "values", "where", "where by a function", "prepare"],
+)
+@pytest.mark.parametrize("price", ["5.00::money", "array[5.00::money]"])
+def test_money_by_adbc_is_refused_whatever_it_is_used_for(by_adbc, options, price):
+    """A count of cents reaches no field by another way."""
+    options = dict(options)
+    mapping = RowMapping.for_profiles({"id": "customId", **options.pop("columns", {})}, **options)
+    with pytest.raises(MappingError, match=r"'price'.*: holds money of PostgreSQL as a count"):
+        read_sql(f"select 'a' as id, ''::text as other, {price} as price", by_adbc, mapping)
+
+
+def test_money_that_nothing_uses_is_passed_over(by_adbc):
+    """Only what is read is judged."""
+    mapping = RowMapping.for_profiles({"id": "customId"})
+    assert list(read_sql("select 'a' as id, 5.00::money as price", by_adbc, mapping)) == [{"customId": "a"}]
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"price": "attributes.x"},
+        {"other": field("attributes.x", fallback="price")},
+        {"other": field("attributes.x", "text", fallback="price")},
+        {"other": field("attributes.x", template="{price} PLN")},
+    ],
+    ids=["plain", "fallback", "fallback as text", "template"],
+)
+@pytest.mark.parametrize("driver", ["by_adbc", "server"])
+def test_a_decimal_that_is_no_number_is_refused_wherever_it_goes(request, driver, targets):
+    """PostgreSQL's numeric has a NaN of its own, which is no empty cell."""
+    mapping = RowMapping.for_profiles({"id": "customId", **targets})
+    query = "select 'a' as id, null::text as other, 'NaN'::numeric as price"
+    source = read_sql(query, request.getfixturevalue(driver), mapping)
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.upsert_profiles(source)
+    assert report.accepted == 0
+    assert "finite" in report.rejected[0].reason
+
+
 @pytest.fixture
 def by_psycopg2(socket):
     psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")

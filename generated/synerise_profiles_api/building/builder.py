@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typing_extensions import deprecated
 
 from ..built import BuiltEvent, SaltChoice
+from ..names import checks_names
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class EventBuilder:
         """Check the fields of an event and give it its time and salt."""
         raise NotImplementedError
 
+    @checks_names
     def application_started(
         self,
         *,
@@ -92,6 +94,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(ApplicationStarted, fields, salt)
 
+    @checks_names
     def registered(
         self,
         *,
@@ -123,6 +126,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(Registered, fields, salt)
 
+    @checks_names
     def logged_in(
         self,
         *,
@@ -154,6 +158,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(LoggedIn, fields, salt)
 
+    @checks_names
     def logged_out(
         self,
         *,
@@ -185,6 +190,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(LoggedOut, fields, salt)
 
+    @checks_names
     def added_to_cart(
         self,
         *,
@@ -216,6 +222,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(AddedToCart, fields, salt)
 
+    @checks_names
     def removed_from_cart(
         self,
         *,
@@ -247,6 +254,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(RemovedFromCart, fields, salt)
 
+    @checks_names
     def added_to_favorites(
         self,
         *,
@@ -278,6 +286,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(AddedToFavorites, fields, salt)
 
+    @checks_names
     def product_view(
         self,
         *,
@@ -309,6 +318,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(ProductView, fields, salt)
 
+    @checks_names
     def assigned_to_company(
         self,
         *,
@@ -340,6 +350,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(AssignedToCompany, fields, salt)
 
+    @checks_names
     def appeared_in_location(
         self,
         *,
@@ -371,6 +382,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(AppearedInLocation, fields, salt)
 
+    @checks_names
     def push_received(
         self,
         *,
@@ -402,6 +414,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(PushReceived, fields, salt)
 
+    @checks_names
     def push_viewed(
         self,
         *,
@@ -433,6 +446,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(PushViewed, fields, salt)
 
+    @checks_names
     def push_clicked(
         self,
         *,
@@ -464,6 +478,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(PushClicked, fields, salt)
 
+    @checks_names
     def push_cancelled(
         self,
         *,
@@ -495,6 +510,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(PushCancelled, fields, salt)
 
+    @checks_names
     def cancelled_transaction(
         self,
         *,
@@ -526,6 +542,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(CancelledTransaction, fields, salt)
 
+    @checks_names
     def hit_timer(
         self,
         *,
@@ -558,6 +575,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(HitTimer, fields, salt)
 
+    @checks_names
     def searched(
         self,
         *,
@@ -589,6 +607,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(Searched, fields, salt)
 
+    @checks_names
     def shared(
         self,
         *,
@@ -621,6 +640,7 @@ class EventBuilder:
         return self._make(Shared, fields, salt)
 
     @deprecated("events.recommendation_seen is deprecated: use events.recommendation_view.", category=None)
+    @checks_names
     def recommendation_seen(
         self,
         *,
@@ -657,6 +677,7 @@ class EventBuilder:
         "events.recommendation_click is deprecated. The AI events API takes this event; it is outside this document.",
         category=None,
     )
+    @checks_names
     def recommendation_click(
         self,
         *,
@@ -690,6 +711,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(RecommendationClick, fields, salt)
 
+    @checks_names
     def visited_screen(
         self,
         *,
@@ -721,6 +743,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(VisitedScreen, fields, salt)
 
+    @checks_names
     def custom(
         self,
         *,
@@ -761,6 +784,7 @@ class EventBuilder:
         }
         return self._make(Custom, fields, salt)
 
+    @checks_names
     def recommendation_view(
         self,
         *,
@@ -792,6 +816,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(RecommendationView, fields, salt)
 
+    @checks_names
     def item_search_click(
         self,
         *,

@@ -20,7 +20,7 @@ import orjson
 
 from synerise_profiles._batching.letters import LetterRow, letter_row
 from synerise_profiles._batching.row_encoder import orjson_default
-from synerise_profiles._core.arguments import checks_init
+from synerise_profiles._core.arguments import checks_init, instance_of
 from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
@@ -55,8 +55,8 @@ class UnreadableRow:
     generator between a source and a run has to pass it on as it is; one that builds rows can make its own.
     """
 
-    field: str
-    reason: str
+    field: str = attrs.field(validator=instance_of(str, expected="text, empty where no field is meant"))
+    reason: str = attrs.field(validator=instance_of(str, expected="text"))
     row: Any = attrs.field(default=None, repr=False)
     reference: Any = attrs.field(default=None, repr=False)
     mapping: str | None = attrs.field(default=None, repr=False)
@@ -119,6 +119,8 @@ def rows_problem(rows: object, *, takes_async: bool) -> str | None:
         return f"is an open file, and no list of rows; read it by {_READERS}"
     if any(hasattr(rows, name) for name in ("__dataframe__", "__arrow_c_stream__", "iterrows", "collect_schema")):
         return f"is a table, of type {kind}; read it by read_arrow of synerise_profiles.sources"
+    if type(shape := getattr(rows, "shape", None)) is tuple and not shape:
+        return f"is a single value, of type {kind}; give a list of rows"
     if isinstance(rows, AsyncIterable):
         return None if takes_async else f"is an async iterable, of type {kind}; give it to AsyncSynerise"
     if not isinstance(rows, Iterable):

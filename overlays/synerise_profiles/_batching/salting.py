@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
-from synerise_profiles._core.arguments import takes
+from synerise_profiles._core.arguments import without_awaitables
+from synerise_profiles._core.callables import takes
 from synerise_profiles._validation.basic_rules import EMPTY_TEXT, KEY_FIELDS
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
@@ -192,12 +193,13 @@ def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: st
     """
     if isinstance(choice, str):
         return lambda _row, _given: choice
-    names = () if callable(choice) else tuple(choice)
+    if not callable(choice):
+        names = tuple(choice)
+        return lambda row, _given: _salt_of_fields(row, names)
+    salt_of = without_awaitables("salt", choice)
 
-    def make_salt(row: Any, given: Any) -> str:
-        if not callable(choice):
-            return _salt_of_fields(row, names)
-        salt = choice(given)
+    def make_salt(_row: Any, given: Any) -> str:
+        salt = salt_of(given)
         written = _written(salt)
         if type(written) not in (str, int) or written == "":
             problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"

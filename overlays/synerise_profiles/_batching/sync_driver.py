@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
 import os
 import threading
 from collections import deque
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
+from synerise_profiles._core.callables import closed_coroutine, is_awaitable
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
@@ -125,9 +125,8 @@ def _call(machine: Machine[Any], call: Call) -> bool:
         call.on_failure()
         machine.fail(error)
         return False
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
+    if result is not None and is_awaitable(result):
+        closed_coroutine(result)
         problem = "a coroutine function is for AsyncSynerise; give a function that returns when it is done"
         call.on_failure()
         machine.fail(InvalidRequestError(problem, field="on_settled"))

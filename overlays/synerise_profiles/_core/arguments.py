@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import difflib
 import functools
-import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Never, TypeAlias, TypeVar, cast
+from typing import Any, Final, Never, TypeAlias, TypeVar, cast
 
 import attrs
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 from synerise_profiles_api.names import checks_names, closest_name, meant, near_name
+
+from .callables import closed_coroutine, is_awaitable, is_coroutine_function, takes
 
 __all__ = [
     "MakeError",
@@ -31,7 +32,6 @@ __all__ = [
     "configuration_error",
     "instance_of",
     "invalid_request",
-    "is_coroutine_function",
     "name_collection",
     "no_coroutine_function",
     "number",
@@ -39,18 +39,20 @@ __all__ = [
     "optional_function",
     "positive_seconds",
     "refuse_argument",
+    "refuse_coroutine",
     "refuse_coroutine_function",
     "refuse_option",
     "refuse_unchecked",
     "refuse_without",
     "seconds",
     "taken_by",
-    "takes",
     "text",
     "whole_number",
+    "without_awaitables",
 ]
 
 C = TypeVar("C")
+_PLAIN_RESULTS: Final = frozenset({bool, int, str, type(None)})
 
 
 def taken_by(arguments: type) -> frozenset[str]:
@@ -76,7 +78,8 @@ def check_arguments(
     known = taken_by(arguments)
     for name in given:
         if name not in known:
-            raise InvalidRequestError(_problem(name, known, elsewhere or {}), operation=method, field=name)
+            printable = name.encode(errors="backslashreplace").decode()
+            raise InvalidRequestError(_problem(name, known, elsewhere or {}), operation=method, field=printable)
     for name in required:
         if name not in given:
             raise InvalidRequestError("is required", operation=method, field=name)
@@ -138,12 +141,13 @@ def checks_init(cls: type[C]) -> type[C]:
     return cls
 
 
-def refuse_argument(function: Callable[..., Any], name: str) -> Never:
+def refuse_argument(function: Callable[..., Any], name: str, *, called_as: str = "") -> Never:
     """Raise the TypeError of an argument that a function does not take, with the one that is meant."""
     import inspect  # noqa: PLC0415 - is needed for an error alone
 
     known = inspect.getfullargspec(function).kwonlyargs
-    raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
+    called_as = called_as or function.__qualname__
+    raise TypeError(f"{called_as}() got an unexpected keyword argument {name!r}; {meant(name, known)}")
 
 
 def refuse_option(client: Any, name: str, arguments: type) -> Never:
@@ -249,30 +253,31 @@ def optional_function(*arguments: str, error: MakeError = invalid_request) -> Se
     return SettingValidator(lambda value: value is None or takes(value, len(arguments)), problem, error)
 
 
-def takes(function: object, arguments: int) -> bool:
-    """Whether something can be called with so many arguments, as far as it tells: some built-in functions do not."""
-    if not callable(function):
-        return False
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return True
-    try:
-        signature.bind(*[None] * arguments)
-    except TypeError:
-        return False
-    return True
-
-
 def no_coroutine_function(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect anything but a function whose result would have to be awaited."""
     problem = "expected a function that is no coroutine function, since what it returns is not awaited"
-    return SettingValidator(lambda value: not is_coroutine_function(value), problem, error)
+    return SettingValidator(lambda value: value is None or not is_coroutine_function(value), problem, error)
 
 
-def is_coroutine_function(value: object) -> bool:
-    """Whether what a function returns has to be awaited; so has that of an object which is called as one."""
-    return any(map(inspect.iscoroutinefunction, (value, getattr(type(value), "__call__", None))))  # noqa: B004
+def refuse_coroutine(name: str, result: object, *, error: MakeError = invalid_request) -> None:
+    """Raise for a coroutine that a function returned where nothing awaits it; it is closed."""
+    if closed_coroutine(result):
+        problem = "returned a coroutine, which nothing awaits here; give a function that is done when it returns"
+        raise error(name, problem)
+
+
+def without_awaitables(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of one argument that raises InvalidRequestError for a result that has to be awaited."""
+
+    def checked(argument: Any) -> Any:
+        result = function(argument)
+        if type(result) not in _PLAIN_RESULTS and is_awaitable(result):
+            closed_coroutine(result)
+            problem = "returned what has to be awaited, which nothing does here; give one that returns its result"
+            raise InvalidRequestError(problem, field=name)
+        return result
+
+    return checked
 
 
 def refuse_coroutine_function(method: str, name: str, function: object) -> None:

@@ -35,7 +35,8 @@ from .leases import (
     may_resend,
 )
 from .response_reading import ReadResponse, read_raw
-from .socket_io import is_silent
+from .socket_io import MAX_PIECE_BYTES, is_silent
+from .tls_stream import TlsStream, start_tls
 
 __all__ = ["AsyncLeasingTransport"]
 
@@ -47,14 +48,16 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, state: ExchangeState) -> None:
         self._stream = stream
+        self._lowest = stream.lower if isinstance(stream, TlsStream) else stream
         self._state = state
         self._socket = stream.get_extra_info("socket")
 
     @property
     def is_quiet(self) -> bool:
         """Whether the server has neither closed the connection nor sent anything that was not asked for."""
-        stream = self._stream
-        return is_silent(self._socket) and (not isinstance(stream, AsyncioStream) or stream.is_quiet)
+        return is_silent(self._socket) and all(
+            stream.is_quiet for stream in (self._lowest, self._stream) if isinstance(stream, AsyncioStream | TlsStream)
+        )
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
         state = self._state
@@ -63,16 +66,27 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
         state = self._state
         if data := state.bytes_to_send(buffer):
-            await self._stream.write(data, state.seconds(timeout, httpcore.WriteTimeout))
+            try:
+                for start in range(0, len(data), MAX_PIECE_BYTES):
+                    seconds = state.seconds(timeout, httpcore.WriteTimeout)
+                    await self._stream.write(data[start : start + MAX_PIECE_BYTES], seconds)
+            except httpcore.WriteError:
+                state.is_cut = True
+                raise
             state.has_sent = True
 
     async def aclose(self) -> None:
-        await _close_stream(self._stream)
+        # Closing must not be cut short by what ended the call, nor wait for a server that reads no more.
+        if isinstance(self._lowest, AsyncioStream):
+            self._lowest.abort()
+            return
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._lowest.aclose()
 
     def abandon(self) -> None:
         """Close the socket of an event loop that has ended. One of trio closes by itself only while trio runs."""
-        if isinstance(self._stream, AsyncioStream):
-            self._stream.abandon()
+        if isinstance(self._lowest, AsyncioStream):
+            self._lowest.abandon()
             return
         with contextlib.suppress(OSError):
             if (descriptor := self._socket.detach()) != -1:
@@ -209,7 +223,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             lease.state.start(deadline, length)
             try:
                 response = await lease.connection.handle_async_request(message)
-                lease.state.handle_head()
+                lease.state.handle_head(response.status)
             except BaseException as error:
                 await lease.connection.aclose()
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
@@ -231,26 +245,11 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
         seconds = state.seconds(step_seconds, httpcore.ConnectTimeout)
-        host, port, context = target.host, target.origin.port, target.context
-        if self._backend is None:
-            stream: httpcore.AsyncNetworkStream = await connect_asyncio(host, port, context, seconds)
-            return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
         began = time.monotonic()
-        stream = await self._backend.connect_tcp(host, port, seconds)
-        if context is not None:
-            try:
-                left = None if seconds is None else seconds - (time.monotonic() - began)
-                stream = await stream.start_tls(context, host, left)
-            except BaseException:
-                await _close_stream(stream)
-                raise
+        host, port = target.host, target.origin.port
+        connecting = connect_asyncio if self._backend is None else self._backend.connect_tcp
+        stream: httpcore.AsyncNetworkStream = await connecting(host, port, seconds)
+        if target.context is not None:
+            left = None if seconds is None else seconds - (time.monotonic() - began)
+            stream = await start_tls(stream, target.context, host, left)
         return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
-
-
-async def _close_stream(stream: httpcore.AsyncNetworkStream) -> None:
-    # Closing must not be cut short by what ended the call, nor wait for a server that reads no more.
-    if isinstance(stream, AsyncioStream):
-        stream.abort()
-        return
-    with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-        await stream.aclose()

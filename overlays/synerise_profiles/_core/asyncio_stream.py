@@ -1,17 +1,17 @@
 """A socket of an asyncio event loop in httpcore's terms.
 
 httpcore's own stream goes through anyio, which opens a cancel scope and yields to the event loop at every step. Here a
-write that fits into the socket's buffer returns at once, and a read waits for one future. An event loop also tells at
-once if the server closes a connection that is idle, or sends what nobody asked for.
+write returns at once if the socket takes all of it, and waits for that otherwise; a read waits for one future. An event
+loop also tells at once if the server closes a connection that is idle, or sends what nobody asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -26,7 +26,8 @@ _MAX_BUFFERED_BYTES: Final = 1_000_000
 class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     """One connection. One task reads and writes at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._is_paused = False
@@ -42,6 +43,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(0)  # what it holds back would be lost as the connection is closed
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -50,13 +52,17 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             self._transport.pause_reading()
         self._notify()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        """Note that the server sends no more; it may still read what is being written."""
         self._is_over = True
         self._notify()
+        return not self._can_write
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_over = self._is_closed = self._can_write = True
         self._lost = exc
+        if exc is not None:
+            self._take_rest()
         self._notify()
 
     def pause_writing(self) -> None:
@@ -83,7 +89,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
         if not buffer:
             return
-        if self._is_over or self._transport.is_closing():
+        if self._transport.is_closing():
             raise httpcore.WriteError from self._lost
         self._transport.write(buffer)
         ends = None if timeout is None else self._loop.time() + timeout
@@ -115,6 +121,12 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         return self._transport.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))
 
+    def _take_rest(self) -> None:
+        """Take what has arrived before a write failed: the event loop gives it up, and it may say why."""
+        with contextlib.suppress(OSError):  # there is no more, or the event loop has closed the socket
+            while len(self._buffer) <= _MAX_BUFFERED_BYTES and (data := self._socket.recv(_MAX_BUFFERED_BYTES)):
+                self._buffer += data
+
     def _notify(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(True)
@@ -141,16 +153,14 @@ def _give_up(wake: asyncio.Future[bool]) -> None:
         wake.set_result(False)
 
 
-async def connect_asyncio(host: str, port: int, context: ssl.SSLContext | None, seconds: float | None) -> AsyncioStream:
-    """Connect, with TLS if there is a context. Raises httpcore.ConnectError or httpcore.ConnectTimeout."""
+async def connect_asyncio(host: str, port: int, seconds: float | None) -> AsyncioStream:
+    """Connect. Raises httpcore.ConnectError or httpcore.ConnectTimeout."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + (math.inf if seconds is None else seconds)
     try:
         sock = await _connect_socket(host, port, deadline)
         with anyio.fail_after(deadline - loop.time()):
-            _, stream = await loop.create_connection(
-                AsyncioStream, sock=sock, ssl=context, server_hostname=None if context is None else host
-            )
+            _, stream = await loop.create_connection(functools.partial(AsyncioStream, sock), sock=sock)
     except TimeoutError as error:
         raise httpcore.ConnectTimeout from error
     except OSError as error:

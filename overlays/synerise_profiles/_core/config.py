@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, cast, get_args
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,15 +21,14 @@ from .arguments import (
     SettingValidator,
     configuration_error,
     instance_of,
-    is_coroutine_function,
     number,
     one_of,
     optional_function,
-    takes,
     text,
     whole_number,
 )
 from .base_url import checked_base_url
+from .callables import is_coroutine_function, takes
 from .retry import OutageState, RetryPolicy
 
 if TYPE_CHECKING:
@@ -84,7 +83,10 @@ _HEADER_WORD: Final = SettingValidator(
     lambda value: _is_header_text(value) and " " not in value, _HEADER_PROBLEM, configuration_error
 )
 _STEP_SECONDS: Final = number(
-    "a positive number of seconds", maximum=MAX_WAIT_SECONDS, positive=True, error=configuration_error
+    f"a positive number of seconds, {MAX_WAIT_SECONDS:,.0f} at most",
+    maximum=MAX_WAIT_SECONDS,
+    positive=True,
+    error=configuration_error,
 )
 _REQUEST_HOOK: Final = optional_function("request", "attempt", error=configuration_error)
 _RESPONSE_HOOK: Final = optional_function("result", error=configuration_error)
@@ -280,6 +282,9 @@ def checked_timeouts(timeout: Timeout) -> Mapping[str, float | None]:
             raise ConfigurationError(f"timeout: expected seconds, or a tuple of 4: {', '.join(_TIMEOUT_STEPS)}")
         steps: tuple[float | None, ...] = timeout
     else:
+        if cast("object", timeout) is None:
+            words = "for as long as the deadline, give None for a step of (connect, read, write, pool)"
+            raise ConfigurationError(f"timeout: expected seconds, got None; {words}")
         _STEP_SECONDS.check("timeout", timeout)
         steps = (min(timeout, _CONNECT_TIMEOUT_SECONDS), timeout, timeout, timeout)
     for step in steps:

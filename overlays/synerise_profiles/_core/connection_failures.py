@@ -68,6 +68,8 @@ def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy:
             problem = f"{problem}{' through the proxy' if via_proxy else ''}: {cause}"
         if is_permanent:
             meaning = _PERMANENT_UNSENT
+    elif isinstance(error, httpx.ConnectTimeout) and via_proxy:
+        problem = f"{problem} through the proxy"
     elif isinstance(error, httpx.ProxyError) and (status := _proxy_status(error)):
         problem = f"{problem}: it answered {status}"
         if status == _CREDENTIALS_REFUSED:

@@ -57,7 +57,11 @@ class _Stream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         state = self._state
         if data := state.bytes_to_send(buffer):
-            send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
+            try:
+                send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
+            except httpcore.WriteError:
+                state.is_cut = True
+                raise
             state.has_sent = True
 
     def close(self) -> None:
@@ -206,7 +210,7 @@ class LeasingTransport(httpx.BaseTransport):
             lease.state.start(deadline, length)
             try:
                 response = lease.connection.handle_request(message)
-                lease.state.handle_head()
+                lease.state.handle_head(response.status)
             except Exception as error:
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import httpcore
 import httpx
 
-from .response_reading import ResponseTooLargeError
+from .response_reading import CUT_SHORT, ResponseTooLargeError, is_success
 
 __all__ = [
     "NO_CONTENT",
@@ -156,7 +156,16 @@ class ConnectTarget:
 class ExchangeState:
     """What one request and its response have done on a connection, and how long and how large they may get."""
 
-    __slots__ = ("_deadline", "_held", "_holds_head", "_max_bytes", "_max_response_bytes", "has_sent", "received")
+    __slots__ = (
+        "_deadline",
+        "_held",
+        "_holds_head",
+        "_max_bytes",
+        "_max_response_bytes",
+        "has_sent",
+        "is_cut",
+        "received",
+    )
 
     def __init__(self, max_response_bytes: int) -> None:
         self._max_response_bytes = max_response_bytes
@@ -168,7 +177,7 @@ class ExchangeState:
         self._holds_head = 0 < content_length <= _MAX_JOINED_BYTES
         self._held = b""
         self._max_bytes = _MAX_HEAD_BYTES
-        self.has_sent = False
+        self.has_sent = self.is_cut = False
         self.received = 0
 
     def bytes_to_send(self, data: bytes) -> bytes:
@@ -180,13 +189,16 @@ class ExchangeState:
             data, self._held = self._held + data, b""
         return data
 
-    def handle_head(self) -> None:
+    def handle_head(self, status: int) -> None:
         """The headers of the response are complete; what follows is its body.
 
-        Headers of which nothing arrived in this exchange came before it, behind the response to another request.
+        Headers of which nothing arrived in this exchange came before it, behind the response to another request. An
+        error may come before the request is sent whole, and ends it; a success then confirms what cannot be there.
         """
         if not self.received:
             raise httpcore.RemoteProtocolError("a response that came before its request")
+        if self.is_cut and is_success(status):
+            raise httpcore.WriteError(CUT_SHORT)
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
 
     def handle_data(self, data: bytes) -> bytes:

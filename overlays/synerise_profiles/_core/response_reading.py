@@ -1,26 +1,45 @@
-"""Reads the body of a response: bounded in bytes and time, before and after decompression.
+"""Reads the body of a response, bounded in bytes and time, before and after decompression, and says if it counts.
 
 httpx would unpack whatever arrives, at once and without an end: some kilobytes can stand for gigabytes. So the body is
 taken as it arrives and unpacked here, piece by piece, up to `max_response_bytes`.
+
+What a response and an exception mean depends on how much of the request has left. Leased connections know that of
+themselves; those of httpx tell it to a `RequestTrace`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
 import zlib
-from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 import attrs
+import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
 
-__all__ = ["BodyReader", "LazyHeaders", "ReadResponse", "ResponseTooLargeError", "checked_response", "read_raw"]
+__all__ = [
+    "CUT_SHORT",
+    "BodyReader",
+    "LazyHeaders",
+    "ReadResponse",
+    "RequestTrace",
+    "ResponseTooLargeError",
+    "checked_response",
+    "is_success",
+    "read_raw",
+]
 
+CUT_SHORT: Final = "a success of a request that could not be sent whole"
+"""Why an answer does not count."""
 _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
+_BEGUN: Final = "send_request_headers.started"
+_FAILED: Final = frozenset({"send_request_headers.failed", "send_request_body.failed"})
 
 
 class ResponseTooLargeError(httpx.RequestError):
@@ -93,6 +112,54 @@ def checked_response(response: object) -> httpx.Response:
     if inspect.iscoroutine(response):
         response.close()
     raise ConfigurationError(f"transport: expected that it answers by an httpx.Response, got {type(response).__name__}")
+
+
+class RequestTrace:
+    """The steps of one request on connections of httpx. What only a proxy was asked does not count as sent.
+
+    httpcore calls the `trace` in a request's extensions at each of its steps. Other transports leave it alone, and then
+    nothing is known.
+    """
+
+    def __init__(self) -> None:
+        self._is_told = self._has_begun = self._is_cut = False
+
+    def note(self, step: str, facts: Mapping[str, Any]) -> None:
+        """Note a step, as httpcore's sync connections tell it."""
+        self._is_told = True
+        name = step.partition(".")[2]
+        if name == _BEGUN:
+            self._has_begun = self._has_begun or facts["request"].method != b"CONNECT"
+        elif name in _FAILED:
+            self._is_cut = self._has_begun and isinstance(facts["exception"], httpcore.WriteError)
+
+    async def note_async(self, step: str, facts: Mapping[str, Any]) -> None:
+        """Note a step, as httpcore's async connections tell it."""
+        self.note(step, facts)
+
+    def check(self, status: int) -> None:
+        """Raise httpx.WriteError if a response confirms a request that could not be sent whole."""
+        if self._is_cut and is_success(status):
+            raise httpx.WriteError(CUT_SHORT)
+
+    @contextlib.contextmanager
+    def told_by_step(self) -> Generator[None]:
+        """Raise what goes wrong before the request itself as what it is: there is no connection yet."""
+        try:
+            yield
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            if self._is_told and not self._has_begun:
+                raise httpx.ConnectTimeout(str(error)) from error
+            raise
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            if self._is_told and not self._has_begun:
+                raise httpx.ProxyError("it broke off") from (error if isinstance(error, httpx.NetworkError) else None)
+            raise
+
+
+def is_success(status: int) -> bool:
+    """Whether a status says that the request was carried out."""
+    return 200 <= status < 300
 
 
 class BodyReader:

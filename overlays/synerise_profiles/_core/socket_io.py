@@ -21,12 +21,12 @@ from typing import Final, TypeVar
 
 import httpcore
 
-__all__ = ["connect", "is_silent", "receive", "send_all"]
+__all__ = ["MAX_PIECE_BYTES", "connect", "is_silent", "receive", "send_all"]
 
 T = TypeVar("T")
 
-_MAX_PIECE_BYTES: Final = 256_000
-"""What is sent at once: a socket of TLS takes all of it before it returns."""
+MAX_PIECE_BYTES: Final = 256_000
+"""What is sent at once, within one time: a socket of TLS takes all of it before it returns."""
 
 
 def connect(
@@ -85,7 +85,7 @@ def send_all(sock: socket.socket, data: bytes, seconds: Callable[[], float | Non
     view = memoryview(data)
     try:
         while view:
-            piece = view[:_MAX_PIECE_BYTES]
+            piece = view[:MAX_PIECE_BYTES]
             view = view[_once_ready(sock, lambda: sock.send(piece), seconds(), writes=True) :]  # noqa: B023 - now
     except TimeoutError as error:
         raise httpcore.WriteTimeout from error

@@ -15,6 +15,7 @@ from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import ResponseDecodingError
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
 
+from .callables import closed_coroutine
 from .retry import parse_http_date
 
 __all__ = ["LOGIN", "Token", "TokenCache", "basic_token", "bearer_token", "login_request", "token_from_login"]
@@ -30,6 +31,7 @@ LOGIN: Final = Operation(
     authenticated=False,
     retry="idempotent",
 )
+
 _DEFAULT_LIFETIME_SECONDS: Final = 600.0
 """How long a token is used whose end cannot be read; the publisher's default life is an hour."""
 _RENEWAL_MARGIN_SECONDS: Final = 60.0
@@ -50,6 +52,7 @@ class Token:
 def bearer_token(text: object, renew_at: float = math.inf) -> Token:
     """Make a token of its text; refuse what a header cannot carry."""
     if not isinstance(text, str):
+        closed_coroutine(text)
         raise ConfigurationError(f"token: expected text, got {type(text).__name__}")
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigurationError("token: expected a JWT alone, without white space and without the word Bearer")

@@ -23,6 +23,7 @@ import httpx
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Request, Response
 
+from .arguments import configuration_error, refuse_coroutine
 from .async_connection_pool import AsyncLeasingTransport
 from .attempts import NextAction, RequestAttempts
 from .auth import AsyncAuth, Auth
@@ -33,7 +34,7 @@ from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
 from .opening import find_proxy
 from .proxy_transport import ProxyTransport, until
-from .response_reading import BodyReader, ReadResponse, checked_response
+from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
@@ -181,7 +182,7 @@ class Transport:
             http_request = self._builder.build(request, token, timeouts, deadline, options.headers)
             if options.on_request is not None:
                 with call.before_sending():
-                    options.on_request(request, call.attempts)
+                    _refuse_coroutine("on_request", options.on_request(request, call.attempts))
             try:
                 response = exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
@@ -192,7 +193,7 @@ class Transport:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
                 with call.after_answer(next_action):
-                    options.on_response(call.attempt_result())
+                    _refuse_coroutine("on_response", options.on_response(call.attempt_result()))
             if next_action is NextAction.DONE:
                 return call.response()
             if next_action is NextAction.RETRY:
@@ -207,10 +208,14 @@ class Transport:
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
-        with until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext():
+        trace = RequestTrace()
+        request.extensions["trace"] = trace.note
+        bounds = until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext()
+        with trace.told_by_step(), bounds:
             response = checked_response(self.httpx_transport.handle_request(request))
             reader = BodyReader(max_bytes, deadline)
             try:
+                trace.check(response.status_code)
                 if not response.is_stream_consumed:
                     for piece in cast("httpx.SyncByteStream", response.stream):
                         reader.add(piece)
@@ -289,18 +294,22 @@ class AsyncTransport:
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         left = request.extensions["deadline"] - time.monotonic()
-        # A step's own timeout comes first where it can, since it says which step it was.
-        with anyio.move_on_after(left + _GRACE_SECONDS):
-            return await self._read_by_httpx(request, max_bytes)
-        raise httpx.ReadTimeout("the deadline has passed")
+        trace = RequestTrace()
+        request.extensions["trace"] = trace.note_async
+        with trace.told_by_step():
+            # A step's own timeout comes first where it can, since it says which step it was.
+            with anyio.move_on_after(left + _GRACE_SECONDS):
+                return await self._read_by_httpx(request, max_bytes, trace)
+            raise httpx.ReadTimeout("the deadline has passed")
 
-    async def _read_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
+    async def _read_by_httpx(self, request: httpx.Request, max_bytes: int, trace: RequestTrace) -> ReadResponse:
         if request.content:
             request.stream = Content(request.content)  # that of httpx is a generator: see there
         response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
         try:
+            trace.check(response.status_code)
             if not response.is_stream_consumed:
                 pieces = aiter(cast("httpx.AsyncByteStream", response.stream))
                 try:
@@ -328,6 +337,11 @@ def _user_agent() -> str:
         version = "0"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
+
+
+def _refuse_coroutine(hook: str, outcome: object) -> None:
+    if outcome is not None:
+        refuse_coroutine(hook, outcome, error=configuration_error)
 
 
 async def _await_if_needed(outcome: object) -> None:

@@ -24,6 +24,7 @@ import attrs
 
 from synerise_profiles_api.types import Request, Response
 
+from .arguments import refuse_coroutine
 from .attempts import callers_error
 from .logging import LOGGER
 from .protocols import AsyncClientProtocol, ClientProtocol
@@ -184,7 +185,7 @@ def _take(step: Step, client: ClientProtocol, timing: Timing) -> Any:
     if isinstance(step, Pause):
         timing.sleep(step.seconds)
     elif isinstance(step, Notify):
-        step.callback(step.argument)
+        refuse_coroutine("progress", step.callback(step.argument))
     return None
 
 

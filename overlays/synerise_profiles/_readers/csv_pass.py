@@ -40,7 +40,7 @@ class CsvPass:
 
     Lines are counted from 0. Who takes records sets `done` to the line below each of them. `needs_look` says that the
     records at hand have to be looked at by `quote_problem` and for damage. `dialect` returns the arguments of that
-    reader, by the delimiter that a line `sep=` names, if there is one.
+    reader, by the delimiter that a line `sep=` names, if there is one; `marks` are the delimiter and the quote.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class CsvPass:
         self._comment = comment
         self._rest: str | None = None
         self._dialect = dialect(self._skip_preamble(skip_lines))
+        self.marks: tuple[str, str] = (self._dialect["delimiter"], self._dialect["quotechar"] or "")
         self._quotes = QuoteCheck(self._dialect)
         self._kept: list[_KeptBlock] = []
         self._is_suspicious = False  # the newest of these blocks

@@ -102,7 +102,8 @@ class CsvReader:
     that cannot be opened.
 
     `columns` are the names of the columns: those of the first line with any cell, or `names`; none in an empty file.
-    `lines` is the line index of the records that were read last.
+    `marks` are the delimiter and the quote, which is empty where there is none. `lines` is the line index of the
+    records that were read last.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class CsvReader:
         except BaseException:
             first.blocks.close()
             raise
+        self.marks = first.marks
         self._plain_header = _plain_record(self.columns)
         start = "".join(self.columns[:1]).strip()[:1]
         # How a record may begin that is no row: with nothing, a blank, or as the header or a line `sep=` does.

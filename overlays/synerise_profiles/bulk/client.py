@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from synerise_profiles._batching import operations
+from synerise_profiles._core.arguments import refuse_coroutine
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder
 from synerise_profiles._core.instruments import is_traced
@@ -164,7 +165,8 @@ class Bulk(ReplayMethods):
                 if verifier is not None:
                     drive(verifier, (), client.send, timing)
                     verifier.add_result(run.report)
-            run.call_on_finish()
+            if (outcome := run.call_on_finish()) is not None:
+                refuse_coroutine("on_finish", outcome)
         except BaseException as error:
             # First, and without a call, so that no signal's handler comes before it: whatever cuts in has its context.
             error.__dict__[BULK_REPORT] = holder
@@ -175,7 +177,7 @@ class Bulk(ReplayMethods):
                 raise
             if run is not None:
                 with raised_as_itself(run.report, error):
-                    run.call_on_finish()
+                    refuse_coroutine("on_finish", run.call_on_finish())
             raise
         return run.report
 

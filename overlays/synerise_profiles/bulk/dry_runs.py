@@ -17,7 +17,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._core.arguments import one_of, refuse_argument
-from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.names import closest_name
 
 from .chunker import Chunker
@@ -56,6 +56,7 @@ def dry_run(rows: Iterable[Any], *, for_: RowsFor = "profiles", **options: Any) 
     settings = attrs.evolve(BulkSettings(**options), journal=None, dead_letter=None, audit=None, verify_sample=0)
     batch_operation = make()
     refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
+    refuse_unknown_salts(settings.salt, settings.checks, settings.allow_unknown, [batch_operation.schema])
     if isinstance(rows, RowSource):
         rows.check(batch_operation.operation)
     report = Report(operation=batch_operation.operation.name, unit=getattr(rows, "unit", "row"), is_dry=True)

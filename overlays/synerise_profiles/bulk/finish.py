@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from synerise_profiles._core.arguments import refuse_coroutine
 from synerise_profiles._core.error_chain import attach_report
 
 from .report import Report
@@ -34,7 +35,7 @@ def finishing(function: Callable[[Report], object]) -> Generator[RunEnd]:
     finally:
         if end.report is not None:
             with raised_as_itself(end.report, end.error):
-                function(end.report)
+                refuse_coroutine("on_finish", function(end.report))
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import RowSource, UnreadableRow, letter_of
 from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
+from synerise_profiles._core.arguments import refuse_coroutine
 from synerise_profiles._core.confirmation import unlisted_note
 from synerise_profiles._core.instruments import is_traced
 from synerise_profiles._core.retry import THROTTLED_STATUSES
@@ -29,7 +30,7 @@ from synerise_profiles._core.retry import THROTTLED_STATUSES
 from .counting import CountedChunk, RowCounter
 from .journal_protocol import JournalEntry, JournalError, JournalMismatchError, JournalProtocol, mismatch_error
 from .report import Report, progress_of
-from .settings import SHOWN_SETTINGS, BulkSettings
+from .settings import SHOWN_SETTINGS, BulkSettings, reference_of
 from .settled import SettledRows
 from .timings import FIRST_GAP, MAX_SLOWEST, SlowBatch
 
@@ -117,7 +118,7 @@ class OutcomeRecorder:
         self._record_refused()
         while rows:
             index, row = rows[0]
-            letter, reference, function = letter_of(row), None, self._settings.reference
+            letter, reference, function = letter_of(row), None, reference_of(self._settings)
             if issubclass(type(row), UnreadableRow):
                 self.record_refusal(index, row.reference, letter, row.field, row.reason)
                 rows.popleft()
@@ -250,7 +251,9 @@ class OutcomeRecorder:
             self._next_point = report.timings.add_point(seconds, settled)
         if self._settings.progress is not None:
             try:
-                self._settings.progress(progress_of(report, in_flight))
+                outcome = self._settings.progress(progress_of(report, in_flight))
+                if outcome is not None:
+                    refuse_coroutine("progress", outcome)
             except BaseException as error:  # noqa: BLE001 - the run ends by it, once what is in flight is answered
                 self._keep_failure(error)
 

@@ -334,16 +334,17 @@ class Replay:
         part.complete = True
         self.close_part()
 
-    def _on_progress(self, part: Progress) -> None:
+    def _on_progress(self, part: Progress) -> object:
         report = self.report
-        if self._progress is not None:
-            self._progress(
-                attrs.evolve(
-                    part,
-                    read=part.read + report.read,
-                    accepted=part.accepted + report.accepted,
-                    rejected=part.rejected + report.rejected_count(),
-                    requests=part.requests + report.requests,
-                    seconds=self._timing.monotonic() - self._started_at,
-                )
+        if self._progress is None:
+            return None
+        return self._progress(
+            attrs.evolve(
+                part,
+                read=part.read + report.read,
+                accepted=part.accepted + report.accepted,
+                rejected=part.rejected + report.rejected_count(),
+                requests=part.requests + report.requests,
+                seconds=self._timing.monotonic() - self._started_at,
             )
+        )

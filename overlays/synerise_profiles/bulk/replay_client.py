@@ -12,13 +12,14 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, takes
+from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function
+from synerise_profiles._core.callables import takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder, attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
-from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
@@ -254,6 +255,9 @@ def _checked_settings(options: Mapping[str, Any], timing: Timing) -> BulkSetting
     if settings.allow_null:  # which operations the letters are of is not known yet
         schemas = [make().schema for make in (operations.profiles, operations.events, operations.transactions)]
         refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, schemas)
+    if settings.salt is not None:
+        salted = [make().schema for make in (operations.events, operations.transactions)]
+        refuse_unknown_salts(settings.salt, settings.checks, settings.allow_unknown, salted)
     return settings
 
 

@@ -5,7 +5,6 @@ A letter that is not sent keeps its fate, or gets the reason for which it cannot
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast, get_args
 
@@ -15,6 +14,7 @@ from synerise_profiles._batching.attribution import BREAKS_TEXT, Rejection, Stag
 from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, problem_of
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.callables import closed_coroutine, is_awaitable
 from synerise_profiles._validation.object_rules import CELLS_NAME
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.errors import InvalidRequestError
@@ -183,9 +183,8 @@ def letter_content(letter: Mapping[str, Any]) -> LetterRow:
 
 def _checked(row: Any) -> Any:
     """Return what the caller's function has returned; raise InvalidRequestError for what is no row."""
-    if inspect.isawaitable(row):
-        if inspect.iscoroutine(row):
-            row.close()
+    if is_awaitable(row):
+        closed_coroutine(row)
         raise InvalidRequestError("is a coroutine function; give one that returns the row", field="transform")
     if is_object(row) and row.keys() >= _LETTER_KEYS:
         raise InvalidRequestError("returned the letter; return its row, which is letter['row']", field="transform")

@@ -25,7 +25,7 @@ from synerise_profiles._core.logging import LOGGER, outage_of
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._core.wording import counted, raised_text
-from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .dead_letter import RejectionStore
@@ -100,6 +100,8 @@ class BulkRun:
         settings = self._settings = BulkSettings(**options)
         if settings.allow_null:
             refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, [batch_operation.schema])
+        if settings.salt is not None:
+            refuse_unknown_salts(settings.salt, settings.checks, settings.allow_unknown, [batch_operation.schema])
         if settings.default_time is not None:
             settings.check_time(timing)
         source = self._source = rows if isinstance(rows, RowSource) else None

@@ -34,11 +34,12 @@ from synerise_profiles._core.arguments import (
     seconds,
     taken_by,
     whole_number,
+    without_awaitables,
 )
 from synerise_profiles._core.files import target_of
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_moment
+from synerise_profiles_api.json_values import is_moment, raised_problem
 
 from .letter_file import DeadLetterMode
 from .report import Progress, Report
@@ -59,6 +60,7 @@ __all__ = [
     "ProfileArguments",
     "SaltedArguments",
     "check_call",
+    "reference_of",
 ]
 
 SALT_FUNCTION: Final = "salt_function"
@@ -139,10 +141,15 @@ def _time_text(value: Any) -> str:
         moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         moment = None
-    if not isinstance(moment, datetime.datetime) or not is_moment(moment) or moment.utcoffset() is None:
+    text = ""
+    try:
+        if isinstance(moment, datetime.datetime) and is_moment(moment) and moment.utcoffset() is not None:
+            text = moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+    except Exception as error:  # noqa: BLE001 - a zone of the caller's may fail in any way
+        raise InvalidRequestError(raised_problem(error).problem, field="default_time") from None
+    if not text:
         problem = "expected a datetime with a zone, or such a text in ISO 8601"
         raise InvalidRequestError(problem, field="default_time")
-    text = moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
@@ -264,7 +271,7 @@ class BulkSettings:
             checks=self.checks,
             allow_null=frozenset(self.allow_null),
             allow_unknown=frozenset(self.allow_unknown),
-            reference=self.reference,
+            reference=reference_of(self),
             salt=self.salt,
             keep_duplicates=self.keep_duplicates,
             default_time=self.default_time,
@@ -274,6 +281,11 @@ class BulkSettings:
             flush_after=self.flush_after,
             wall=wall,
         )
+
+
+def reference_of(settings: BulkSettings) -> Callable[[Any], Any] | None:
+    """Return the function that says what a row is known by; it raises once that has to be awaited."""
+    return None if settings.reference is None else without_awaitables("reference", settings.reference)
 
 
 SHOWN_SETTINGS: Final = (

@@ -21,11 +21,12 @@ from synerise_profiles_api.building import CancelledTransaction, EventBuilder
 from synerise_profiles_api.built import BuiltEvent, SaltChoice
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ClientIdentifier, EventSource, Transaction, TransactionMetadata
+from synerise_profiles_api.names import checks_names
 from synerise_profiles_api.operations import load
 from synerise_profiles_api.types import UNSET, Operation, Unset
 
 from .checks import check_body, naming_operation
-from .salt_and_time import ReadTimeBounds, salt_of, time_of
+from .salt_and_time import ReadTimeBounds, checked_salt, salt_of, time_of
 from .transactions import (
     CancelledItems,
     Payment,
@@ -65,6 +66,9 @@ class Builder(EventBuilder):
         salt: SaltChoice | Unset = UNSET,
         deprecations: DeprecationPolicy = "warn",
     ) -> None:
+        if salt is not UNSET:
+            checked_salt(salt)
+        self._stands_as = "events" if now is None else "builder"
         self._now = now
         self._salt = salt
         self._deprecations: DeprecationPolicy = deprecations
@@ -72,6 +76,7 @@ class Builder(EventBuilder):
     def __repr__(self) -> str:
         return f"<Builder of events{'' if self._now is None else ', with times by the clock of the server'}>"
 
+    @checks_names
     def transaction(
         self,
         *,
@@ -122,6 +127,7 @@ class Builder(EventBuilder):
             made = purchase_fields(products, fields, revenue=revenue, value=value, discount=discount)
             return self._make_transaction(made, self._salt_choice(salt))
 
+    @checks_names
     def updated_transaction(
         self,
         old: Transaction | Mapping[str, Any],
@@ -164,6 +170,7 @@ class Builder(EventBuilder):
             made = updated_fields(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
             return self._make_transaction(made, UNSET)
 
+    @checks_names
     def cancellation(
         self,
         *,
@@ -207,6 +214,7 @@ class Builder(EventBuilder):
             params = cancellation_params(products, given, revenue=revenue, value=value, discount=discount)
         return self.cancelled_transaction(client=client, params=params, time=time, salt=salt, **_label_argument(label))
 
+    @checks_names
     def cancellation_of(
         self,
         sent: Transaction | Mapping[str, Any],

@@ -28,7 +28,7 @@ from synerise_profiles_api.json_values import (
 )
 from synerise_profiles_api.types import UNSET, Unset
 
-__all__ = ["ReadTimeBounds", "salt_of", "time_of"]
+__all__ = ["ReadTimeBounds", "checked_salt", "salt_of", "time_of"]
 
 ReadTimeBounds: TypeAlias = Callable[[], TimeBounds | None]
 """Returns the moments between which the server's time lies; None where it is not known."""
@@ -53,17 +53,23 @@ def salt_of(salt: object, time: object, wire: Mapping[str, Any], *, action: str,
         return UNSET
     if time is UNSET:
         raise InvalidRequestError(_NO_CLOCK_PROBLEM, field="salt")
+    salt = checked_salt(salt)
+    if salt == "unique":
+        return uuid.uuid4().hex
+    if salt != "content":
+        return salt
+    return content_salt(action, moment_of(_parse_time(time, time_field)), wire)
+
+
+def checked_salt(salt: object) -> str:
+    """Return a salt as it is written; raise InvalidRequestError for what is none."""
     if type(salt := as_written(salt)) is not str:
         raise InvalidRequestError(f"is not a text: {type(salt).__name__}", field="salt")
     if not salt or salt.isspace():
         raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
     if surrogate_path(salt) is not None:
         raise InvalidRequestError(NO_UNICODE, field="salt")
-    if salt == "unique":
-        return uuid.uuid4().hex
-    if salt != "content":
-        return salt
-    return content_salt(action, moment_of(_parse_time(time, time_field)), wire)
+    return salt
 
 
 def _parse_time(time: object, field: str) -> datetime.datetime:

@@ -17,6 +17,7 @@ from synerise_profiles._batching.attribution import Refusal, Rejection, hidden_i
 from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letter_lines import letter_target, may_hold_letters
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line
+from synerise_profiles._core.arguments import refuse_coroutine
 from synerise_profiles._core.files import append_once
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were
@@ -71,7 +72,7 @@ class Callbacks:
         """Make all calls."""
         for call in self:
             try:
-                call()
+                refuse_coroutine("on_error" if call.func == self._on_error else "on_rejected", call())
             except BaseException as error:  # noqa: BLE001 - it is the caller's
                 self.after_error(call, error)
         self.raise_interruption()

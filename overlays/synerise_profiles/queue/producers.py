@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Never, Protocol, TypeVar, cast
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
@@ -17,13 +17,15 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
 from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
 from synerise_profiles._batching.throttle import OwnPace, Pace
+from synerise_profiles._core.arguments import refuse_argument
 from synerise_profiles._core.config import Options
 from synerise_profiles._core.instruments import observe_queue
 from synerise_profiles._core.logging import LOGGER, outage_of
+from synerise_profiles._core.signatures import hides_others
 from synerise_profiles._core.timing import Timing
 from synerise_profiles._validation.plain_rows import asked_plainly
 from synerise_profiles._validation.rules import Note
-from synerise_profiles._validation.unknown_names import refuse_unknown_nulls
+from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
 
 from .buffer import EncodedRow
@@ -104,6 +106,11 @@ def _random_salt(_row: Any, _given: Any) -> str:
     return os.urandom(16).hex()
 
 
+def _refuse(channel: Channel, misspelt: Mapping[str, object]) -> None:
+    resource = channel.batch_operation.operation.resource
+    refuse_argument(cast("Any", QueueProducer).put, next(iter(misspelt)), called_as=f"queue.{resource}.put")
+
+
 def _open_pace(settings: QueueSettings, base_url: str) -> Pace | None:
     if settings.rate_budget is None:
         return None if settings.requests_per_second is None else OwnPace(settings.requests_per_second)
@@ -119,6 +126,8 @@ class QueueParts:
         batch_operations = (operations.events(), operations.profiles(), operations.transactions())
         schemas = [batch_operation.schema for batch_operation in batch_operations]
         refuse_unknown_nulls(settings.allow_null, settings.allow_unknown, schemas)
+        salted = [operation.schema for operation in batch_operations if operation.salt_field is not None]
+        refuse_unknown_salts(settings.salt, settings.checks, settings.allow_unknown, salted)
         self.notes: dict[str, int] = {}
         note = partial(count_note, self.notes)
         pace = _open_pace(settings, options.base_url)
@@ -162,13 +171,16 @@ class QueueProducer(Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
 
-    def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:
+    @hides_others
+    def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None, **misspelt: Never) -> None:
         """Check a row, write it as JSON and hold it; it is sent in the background.
 
         `row` is a model or a mapping with the publisher's keys; changing it afterwards changes nothing. If there is no
         room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
         raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
         """
+        if misspelt:
+            _refuse(self._channel, misspelt)
         self._queue.enqueue(self._channel, self._encode(row), timeout)
 
 
@@ -183,13 +195,16 @@ class AsyncQueueProducer(Generic[T]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
 
-    async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as the sync one
+    @hides_others
+    async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None, **misspelt: Never) -> None:  # noqa: ASYNC109 - as the sync one
         """Check a row, write it as JSON and hold it; it is sent in the background.
 
         `row` is a model or a mapping with the publisher's keys; changing it afterwards changes nothing. If there is no
         room, it waits for `timeout` seconds at most, by default the queue's `put_timeout`; then QueueFullError is
         raised. InvalidRequestError says what is wrong with a row, QueueClosedError that the queue is closed.
         """
+        if misspelt:
+            _refuse(self._channel, misspelt)
         await self._queue.enqueue(self._channel, self._encode(row), timeout)
 
     def put_nowait(self, row: T | Mapping[str, Any]) -> None:

@@ -16,7 +16,6 @@ from synerise_profiles._batching.salting import is_salt
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,
-    is_coroutine_function,
     name_collection,
     no_coroutine_function,
     number,
@@ -27,6 +26,7 @@ from synerise_profiles._core.arguments import (
     seconds,
     whole_number,
 )
+from synerise_profiles._core.callables import is_coroutine_function
 from synerise_profiles._core.files import refuse_same_files, refused, scratch_file
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -96,6 +96,12 @@ _SALT: Final = SettingValidator(
 )
 
 
+_OPTIONS_OF_BULK: Final = frozenset(
+    ("default_time", "keep_duplicates", "verify_sample", "dead_letter", "journal", "ordered", "max_errors", "reference")
+)
+"""Options of the bulk methods that have no counterpart in a queue."""
+
+
 @attrs.frozen(kw_only=True)
 class QueueSettings:
     """The choices of one queue, checked when it is made."""
@@ -137,7 +143,7 @@ class QueueSettings:
 
 def queue_settings(options: QueueArguments, *, is_async: bool) -> QueueSettings:
     """Make the settings of keyword arguments; raise InvalidRequestError for one that a queue does not take."""
-    check_arguments("queue", options, QueueArguments)
+    check_arguments("queue", options, QueueArguments, {"client.bulk": _OPTIONS_OF_BULK})
     for name in () if is_async else ("on_rejected", "on_error"):
         if is_coroutine_function(options.get(name)):
             words = "is a coroutine function; only the queue of AsyncSynerise can await it"

@@ -21,15 +21,17 @@ from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
 from synerise_profiles_api.json_values import is_list
 from synerise_profiles_api.names import checks_names
 
+from .arrow_types import cell_kind, database_type, extension_of, has_name_twice, holds_money, type_text
 from .cell_reader import LOST_BYTES
-from .columns import Column
+from .column_types import Column, misread_issues
 from .converters import drop_nulls
+from .errors import MappingError
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
 from .tables import Table, open_table
 
-__all__ = ["ArrowSource", "cell_kind", "read_arrow"]
+__all__ = ["ArrowSource", "read_arrow"]
 
 _Reading: TypeAlias = "Callable[[list[Any]], list[Any]]"
 """Makes values of a column's cells, where Arrow's type says less of them than its field."""
@@ -68,6 +70,8 @@ class ArrowSource(Source):
         used = set[int]() if is_prepared else {*mapping.row_builder(columns, self._note).positions}
         used |= {self.columns.index(name) for name in mapping.lines.columns(self.columns)}
         used_columns = [columns[position] for position in sorted(used)]
+        if issues := [*misread_issues(used_columns)]:
+            raise MappingError(issues, operation=mapping.operations[0].name)
         self._names = [column.name for column in used_columns]
         readings = {field.name: _reading_of(field) for field in table.schema}
         # Of what is nested, prepare= gets what its field would.
@@ -224,7 +228,7 @@ def _value(arrow: Any, column: Any, reading: _Reading | None, row: int) -> Any:
     except orjson.JSONDecodeError:
         return _UnreadableCell("is not JSON")
     except (ValueError, OverflowError) as error:
-        return _TWICE if isinstance(error, _TwiceError) or _has_name_twice(column.type) else _LOST
+        return _TWICE if isinstance(error, _TwiceError) or has_name_twice(column.type) else _LOST
 
 
 def _decimals(cells: list[Any]) -> list[Any]:
@@ -245,8 +249,6 @@ def _parsed(cells: list[Any]) -> list[Any]:
     return [drop_nulls(load_exactly(cell.encode())) if isinstance(cell, str) else cell for cell in cells]
 
 
-_TYPE_KEYS: Final = (b"POSTGRESQL:type", b"ADBC:postgresql:typname")
-"""Under one of these ADBC says which type of PostgreSQL a column has."""
 _READINGS: Final[dict[bytes, _Reading]] = {
     b"numeric": _decimals,
     b"_numeric": _decimals,
@@ -257,88 +259,16 @@ _READINGS: Final[dict[bytes, _Reading]] = {
 
 def _reading_of(field: Any) -> _Reading | None:
     """Return how the cells of a field are read; None where they are what Arrow makes of them."""
-    name = _extension_of(field.type)
-    return _parsed if name == "arrow.json" else _READINGS.get(_database_type(field))
+    name = extension_of(field.type)
+    return _parsed if name == "arrow.json" else _READINGS.get(database_type(field))
 
 
 def _column_of(arrow: Any, field: Any) -> Column:
     """Say what a field holds."""
-    if _database_type(field) == b"money":
-        return Column(field.name, "other", "money of PostgreSQL as a count of its smallest unit")
+    if holds_money(field):
+        return Column(field.name, "other", "money of PostgreSQL as a count of its smallest unit", is_misread=True)
     reading = _reading_of(field)
     if reading is _parsed:
         return Column(field.name, "json", "JSON")
     is_decimal = reading is _decimals and cell_kind(arrow, field.type) == "text"
-    return Column(field.name, "decimal" if is_decimal else cell_kind(arrow, field.type), _type_text(field.type))
-
-
-def _database_type(field: Any) -> bytes:
-    metadata: dict[bytes, bytes] = field.metadata or {}
-    return next((metadata[key] for key in _TYPE_KEYS if key in metadata), b"")
-
-
-def _extension_of(arrow_type: Any) -> str:
-    return str(getattr(arrow_type, "extension_name", ""))
-
-
-_CELL_KINDS: Final = (
-    ("text", ("is_string", "is_large_string", "is_string_view")),
-    ("boolean", ("is_boolean",)),
-    ("integer", ("is_integer",)),
-    ("float", ("is_floating",)),
-    ("decimal", ("is_decimal",)),
-    ("date", ("is_date",)),
-    ("json", ("is_null",)),
-    ("list", ("is_list", "is_large_list", "is_fixed_size_list")),
-    ("struct", ("is_struct", "is_map")),
-)
-"""Kinds of cell, and the names of Arrow's functions that recognise them."""
-
-
-def cell_kind(arrow: Any, arrow_type: Any) -> str:
-    """Return the kind of the cells of a type, as `Column` has it; "other" for what JSON cannot carry."""
-    types = arrow.types
-    if types.is_dictionary(arrow_type):
-        return cell_kind(arrow, arrow_type.value_type)
-    if _extension_of(arrow_type) == "arrow.uuid":
-        return "uuid"
-    if isinstance(arrow_type, arrow.BaseExtensionType):
-        return cell_kind(arrow, arrow_type.storage_type)
-    if types.is_timestamp(arrow_type):
-        return "local_datetime" if arrow_type.tz is None else "datetime"
-    for kind, tests in _CELL_KINDS:
-        # An older pyarrow does not know them all.
-        if any(getattr(types, test, _never)(arrow_type) for test in tests):
-            return kind if kind not in ("list", "struct") or _is_plain(arrow, arrow_type) else "other"
-    return "other"
-
-
-def _is_plain(arrow: Any, arrow_type: Any) -> bool:
-    """Whether what is in a list, a struct or a map is something that JSON carries."""
-    if _has_name_twice(arrow_type):
-        return False
-    inner = [arrow_type.field(number).type for number in range(arrow_type.num_fields)]
-    if arrow.types.is_map(arrow_type):
-        inner = [arrow_type.key_type, arrow_type.item_type]
-        if cell_kind(arrow, arrow_type.key_type) != "text":
-            return False
-    for other in inner:
-        is_nano = arrow.types.is_timestamp(other) and other.unit == "ns"
-        if is_nano or arrow.types.is_map(other) or cell_kind(arrow, other) in ("other", "local_datetime"):
-            return False
-    return True
-
-
-def _has_name_twice(arrow_type: Any) -> bool:
-    """Whether a type is or holds a struct with one name twice, of which Python makes no dictionary."""
-    fields = [arrow_type.field(number) for number in range(arrow_type.num_fields)]
-    names = {field.name for field in fields}
-    return len(names) < len(fields) or any(_has_name_twice(field.type) for field in fields)
-
-
-def _type_text(arrow_type: Any) -> str:
-    return f"{arrow_type}, with one name twice (rename one)" if _has_name_twice(arrow_type) else str(arrow_type)
-
-
-def _never(_: Any) -> bool:
-    return False
+    return Column(field.name, "decimal" if is_decimal else cell_kind(arrow, field.type), type_text(field.type))

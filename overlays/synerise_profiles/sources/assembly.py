@@ -7,10 +7,11 @@ refuses both.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from math import prod
 from operator import itemgetter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -19,8 +20,9 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.rules import FieldProblem
 
 from .grouping import Grouping, Order
-from .line_plan import KEY_TYPES, Cells, LinePlan
+from .line_plan import KEY_TYPES, LinePlan, join_key
 from .line_store import RowPositions, SeenKeys, StoredNumbers, key_digest, sort_lines
+from .lost_keys import possible_cells
 from .order_ids import SeenIds
 from .row_builder import Row
 
@@ -32,29 +34,29 @@ _MAX_LETTER_LINES: Final = 50_000
 """A letter holds all lines of its order, but not without end."""
 _MAX_BAD_LINES: Final = 1000
 """So many lines that are refused by themselves wait for the order above them; then it ends there."""
-_CELL_ENDS: Final = re.compile(r'[,;\t|"\r\n]+')
+_MAX_POSSIBLE_KEYS: Final = 10_000
+"""Of a line that cannot be read; beyond, each of its cells may be a part of any key."""
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
     "lines with this key came before, further up, and were taken for an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
-_MAY_BE_OF_IT: Final = (
-    "a line that cannot be read, or has no key, may be of this order: it is refused by itself, mend it first"
-)
+_MAY_BE_OF_IT: Final = "cannot be read, or has no key, and may be of this order: it is refused by itself, mend it first"
 
 
 @attrs.define
 class _OpenOrder:
     """An order whose lines are being read: the records that its letter would hold, and its bad lines.
 
-    `is_part` says that the order may have further lines, so that these must not be sent as all of it.
+    `is_part` says that the order may have further lines, so that these must not be sent as all of it, and `doubt` why.
     """
 
     key: str
     first: int
     order: Order
     is_part: bool = False
+    doubt: str = ""
     records: list[Any] = attrs.field(factory=list[Any])
     bad: list[tuple[int, UnreadableRow]] = attrs.field(factory=list["tuple[int, UnreadableRow]"])
 
@@ -70,12 +72,14 @@ class LineAssembler:
         *,
         unit: str,
         is_sorted: bool = False,
+        marks: tuple[str, str] = ("", ""),
     ) -> None:
         self._plan = plan
         self._locate = locate
         self._note = note
         self._unit = unit
         self._is_sorted = is_sorted
+        self._marks = marks
         self._positions = RowPositions(is_sorted=is_sorted)
         self._seen = SeenKeys()
         # What stands for the order of each row, 0 for none; sorted, no line of an order stands apart.
@@ -122,30 +126,41 @@ class LineAssembler:
     def _watched(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Note, while lines are sorted, of which orders one that has no key, or cannot be read, may be.
 
-        That is: of those beside it in the file, and of those whose key stands in the cells of what cannot be read.
+        That is: of those beside it in the file, and of those whose key may stand in it.
         """
-        above, is_keyless = "", False
+        above, keyless = "", None
         for line in lines:
-            key, _, (_, prepared) = line
+            key, number, (_, prepared) = line
             if key:
-                if is_keyless:
-                    self._suspected.add(key)
-                above, is_keyless = key, False
+                if keyless is not None:
+                    self._suspected.add(key, keyless)
+                above, keyless = key, None
             else:
-                is_keyless = True
-                self._suspected.add(above)
+                keyless = number
+                self._suspected.add(above, number)
                 if prepared.__class__ is UnreadableRow:
-                    for cell in _cells_of_any(prepared.row):
-                        for read in self._plan.key_readers:
-                            self._suspected_parts.add(read(cell))
+                    self._suspect(prepared, number)
             yield line
 
-    def _is_suspected(self, key: str) -> bool:
-        return (
-            key in self._suspected
-            or key in self._suspected_parts
-            or all(part in self._suspected_parts for part in key.split("\0"))
-        )
+    def _suspect(self, bad: UnreadableRow, number: int) -> None:
+        """Take note of the orders whose key may stand in a line that cannot be read."""
+        plan = self._plan
+        cells = possible_cells(bad, plan.key_columns, self._marks, is_prepared=plan.prepare is not None)
+        texts = [{*map(read, found)} - {""} for read, found in zip(plan.key_readers, cells, strict=True)]
+        if prod(map(len, texts)) > _MAX_POSSIBLE_KEYS:
+            for text in set[str]().union(*texts):
+                self._suspected_parts.add(text, number)
+            return
+        for key in map(join_key, product(*texts)):
+            self._suspected.add(key, number)
+
+    def _suspected_by(self, key: str) -> int | None:
+        """Return the number of a line that may be of the order with this key; None if there is none."""
+        found = self._suspected.find(key)
+        if found is not None:
+            return found
+        parts = [self._suspected_parts.find(part) for part in key.split("\0")]
+        return parts[0] if None not in parts else None
 
     def _chosen(self, records: Iterable[Any]) -> Iterator[tuple[int, Any, Any]]:
         """Yield the number of each line that is wanted, its record, and what is converted of it."""
@@ -209,8 +224,8 @@ class LineAssembler:
         if not self._is_sorted and self._seen.add(key) is not None:
             opened.order.refuse("", _COMES_AGAIN)
             opened.is_part = True
-        elif self._is_sorted and self._is_suspected(key):
-            self._refuse(opened, _MAY_BE_OF_IT)
+        elif self._is_sorted and (number_of_bad := self._suspected_by(key)) is not None:
+            self._refuse(opened, f"{self._place(number_of_bad)} {_MAY_BE_OF_IT}")
         self._refuse(opened, beside)
         return opened
 
@@ -231,7 +246,10 @@ class LineAssembler:
             if self._plan.bad_line == "refuse_line":
                 open_order.bad.append((number, attrs.evolve(row, part_of_order=True)))
                 return
-            open_order.order.refuse(row.field, f"{self._place(number)}: {row.reason}")
+            order = open_order.order
+            if order.problem == ("", open_order.doubt):  # the doubt is told after it
+                order.problem = None
+            order.refuse(row.field, f"{self._place(number)}: {row.reason}")
             open_order.order.lines += 1
         else:
             if not open_order.records:
@@ -244,6 +262,7 @@ class LineAssembler:
         if open_order is not None and reason and self._plan.bad_line == "refuse_order":
             open_order.order.refuse("", reason)
             open_order.is_part = True
+            open_order.doubt = open_order.doubt or reason
 
     def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
         """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
@@ -274,6 +293,8 @@ class LineAssembler:
 
     def _refused(self, open_order: _OpenOrder, digest: int, field: str, reason: str) -> UnreadableRow:
         is_part = open_order.is_part
+        if open_order.doubt not in reason:
+            reason += f"; {open_order.doubt}"
         if open_order.order.lines > len(open_order.records):
             is_part = True
             reason += f"; its letter holds the first {counted(len(open_order.records), 'line')}"
@@ -292,10 +313,3 @@ class LineAssembler:
 
 def _digest_text(digest: int) -> str | None:
     return f"{digest:016x}" if digest else None
-
-
-def _cells_of_any(row: Any) -> Iterable[Any]:
-    """Return what may be the cells of a line that cannot be read."""
-    if isinstance(row, dict):
-        return cast("Cells", row).values()
-    return _CELL_ENDS.split(row) if isinstance(row, str) else row or ()

@@ -10,7 +10,7 @@ from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
-from .columns import Column
+from .column_types import Column
 from .errors import MappingError, printable_name
 from .row_builder import Row, RowBuilder
 

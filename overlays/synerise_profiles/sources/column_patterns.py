@@ -14,7 +14,7 @@ from .errors import MappingIssue
 from .fields import PathStep, UnknownFieldError, find_field, find_target_field, parse_path
 from .targets import Target
 
-__all__ = ["WILDCARD", "is_pattern", "is_unnamed", "pattern_issues"]
+__all__ = ["WILDCARD", "is_pattern", "is_unnamed", "pattern_issues", "pattern_steps"]
 
 WILDCARD: Final = "*"
 _match_no_name: Final = re.compile(r"\s*|__index_level_\d+__").fullmatch
@@ -24,6 +24,20 @@ _match_no_name: Final = re.compile(r"\s*|__index_level_\d+__").fullmatch
 def is_pattern(name: str, targets: Sequence[Target]) -> bool:
     """Whether a name stands for many columns: it has one star, and so have its fields."""
     return name.count(WILDCARD) == 1 and any(target.field.count(WILDCARD) == 1 for target in targets)
+
+
+def pattern_steps(pattern: str, path: str) -> tuple[str, ...] | None:
+    """Return the names of the steps by which a column goes to a field by the field of a pattern; None if none can.
+
+    The name of a column is one step, whatever dots it has.
+    """
+    head, _, tail = pattern.partition(WILDCARD)
+    steps = parse_path(pattern)
+    is_one = len(path) > len(head) + len(tail) and path.startswith(head) and path.endswith(tail)
+    if not is_one or any(step.is_entry for step in steps):
+        return None
+    rest = path[len(head) : len(path) - len(tail)]
+    return tuple(step.name.replace(WILDCARD, rest) for step in steps)
 
 
 def pattern_issues(name: str, targets: Sequence[Target], schema: Schema) -> list[MappingIssue]:

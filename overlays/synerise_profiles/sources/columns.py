@@ -16,6 +16,7 @@ from synerise_profiles._validation.rules import Rule, TextRule
 from synerise_profiles._validation.schema import Schema
 
 from .column_patterns import WILDCARD, is_unnamed
+from .column_types import NO_NUMBERS, Column, TypeMismatchError, match_type, source_issues
 from .converters import (
     CONVERTERS,
     Converter,
@@ -25,15 +26,12 @@ from .converters import (
     require_type,
 )
 from .dates import date_converter
-from .datetime_formats import NUMBER_FORMATS
 from .datetimes import datetime_converter
 from .derived_cells import cell_cleaner, derived_cell, signed_converter
 from .errors import MappingIssue
 from .fields import (
-    DATE_TYPES,
     PathStep,
     ResolvedField,
-    accepted_types_text,
     find_target_field,
     missing_column_problem,
     parse_path,
@@ -41,55 +39,14 @@ from .fields import (
 from .row_builder import ColumnBinding, EmptyForm
 from .targets import Empty, Target
 
-__all__ = ["CellDefaults", "Column", "MappedTarget", "Note", "bind_columns", "converter_of"]
+__all__ = ["CellDefaults", "MappedTarget", "Note", "bind_columns", "converter_of"]
 
 Note: TypeAlias = Callable[[str], None]
 """Counts a note by its text."""
 _EMPTY_FORMS: Final[Mapping[str, EmptyForm]] = {"text": "text", "float": "float", "json": "json"}
 """How an empty cell of a kind looks; of any other it is a null."""
-_SCALARS: Final = frozenset({"text", "json", "integer", "float", "decimal", "boolean"})
-_ACCEPTED_KINDS: Final[Mapping[str, frozenset[str]]] = {
-    "text": _SCALARS | {"date", "uuid"},
-    "integer": frozenset({"text", "json", "integer", "float", "decimal"}),
-    "number": frozenset({"text", "json", "integer", "float", "decimal"}),
-    "decimal": frozenset({"text", "json", "integer", "float", "decimal"}),
-    "boolean": frozenset({"text", "json", "integer", "boolean"}),
-    "datetime": frozenset({"text", "json", "integer", "float", "datetime", "local_datetime"}),
-    "date": frozenset({"text", "json", "integer", "float", "date", "datetime", "local_datetime"}),
-    "json": frozenset({"text", "json", "struct", "list"}),
-    "list": frozenset({"text", "json", "list"}),
-    "nested": frozenset({"json", "struct", "list"}),
-}
-_DEFAULT_TYPES: Final[Mapping[str, str]] = {
-    "decimal": "decimal",
-    "date": "date",
-    "datetime": "datetime",
-    "local_datetime": "datetime",
-    "struct": "nested",
-    "list": "nested",
-    "uuid": "text",
-}
-"""The type of a kind of cell where anything goes; what is not here is its own value."""
 _NUMBER_TYPES: Final = frozenset({"integer", "number", "decimal", "float"})
 _NO_WORDS: Final = frozenset[str]()
-_JSON_TYPE_OF_KIND: Final = {"integer": "integer", "float": "number", "decimal": "number", "boolean": "boolean"}
-
-
-class _TypeMismatchError(ValueError):
-    """A kind of cell does not fit a field. The text says what to do."""
-
-
-@attrs.frozen
-class Column:
-    """A column of a file or table: its name, the kind of its cells, and what the table calls that.
-
-    `may_be_nan` says that cells of several kinds may be floats of a table, in which NaN is an empty cell.
-    """
-
-    name: str
-    kind: str = "text"
-    type_text: str = "text"
-    may_be_nan: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -124,15 +81,21 @@ def bind_columns(
     """
     found: list[tuple[ResolvedField, ColumnBinding]] = []
     positions = {column.name: position for position, column in reversed(list(enumerate(columns)))}
+    by_name = {name: columns[position] for name, position in positions.items()}
     for position, target, field in _match(columns, mapped, schema, issues):
         try:
             is_derived = target.template is not None or target.fallback is not None
+            if is_derived and (
+                found_issues := list(source_issues(target, columns[position], by_name, field.schema, field.path))
+            ):
+                issues += found_issues
+                continue
             column = _column_of(target, position, columns, positions) if is_derived else columns[position]
             binding = _bind(position, column, target, field, defaults, note)
             if is_derived:
                 binding = _derived(binding, target, field, positions, defaults, issues)
             found.append((field, binding))
-        except _TypeMismatchError as error:
+        except TypeMismatchError as error:
             issues.append(MappingIssue(columns[position].name, field.path, str(error)))
     return found
 
@@ -190,8 +153,8 @@ def _match_pattern(
 def _bind(
     position: int, column: Column, target: Target, field: ResolvedField, defaults: CellDefaults, note: Note
 ) -> ColumnBinding:
-    """Decide how the cells of a column are read; raises _TypeMismatchError."""
-    type_name = _match_type(column, target, field.schema)
+    """Decide how the cells of a column are read; raises TypeMismatchError."""
+    type_name = match_type(column, target, field.schema)
     past = TextRule(field.schema) if field.schema is not None and field.schema.is_past else None
 
     def note_cell(text: str) -> None:
@@ -202,7 +165,7 @@ def _bind(
         converter = require_type(converter, field.schema.types)
     if target.absolute or target.negate:
         if type_name not in _NUMBER_TYPES and column.kind not in _NUMBER_TYPES:
-            raise _TypeMismatchError("is no number here; name its type, such as 'number', to take or turn its sign")
+            raise TypeMismatchError("is no number here; name its type, such as 'number', to take or turn its sign")
         converter = signed_converter(converter, absolute=target.absolute, negate=target.negate)
     is_text = column.kind in ("text", "json")
     words = defaults.null_values if target.null_values is None else target.null_values
@@ -216,6 +179,7 @@ def _bind(
         empty=_empty_of(target, defaults.empty, type_name),
         trim=is_text and (defaults.trim if target.trim is None else target.trim),
         null_values=frozenset(words) if is_text else _NO_WORDS,
+        may_be_number=type_name not in NO_NUMBERS if type_name else column.kind != "text",
     )
 
 
@@ -261,7 +225,7 @@ def _empty_of(target: Target, default: Empty, type_name: str) -> Empty:
     if empty != "keep" or type_name in ("", "text", "plain text"):
         return empty
     if target.empty == "keep":
-        raise _TypeMismatchError(f"empty='keep' keeps an empty text, which is no {type_name}")
+        raise TypeMismatchError(f"empty='keep' keeps an empty text, which is no {type_name}")
     return "omit"
 
 
@@ -287,57 +251,3 @@ def converter_of(type_name: str, target: Target, note: Note, date_rule: Rule | N
     if type_name == "list":
         return list_converter(target.separator)
     return CONVERTERS.get(type_name)
-
-
-def _match_type(column: Column, target: Target, schema: Schema | None) -> str:
-    """Return the type by which a column is read, or "" if a cell is its own value; raises _TypeMismatchError."""
-    kind = column.kind
-    if kind == "other":
-        raise _TypeMismatchError(f"holds {column.type_text}, which JSON cannot carry; cast it to text in the table")
-    if target.values is not None:
-        return "values"
-    name = _automatic_type(column, target, schema) if target.type == "auto" else target.type
-    if name and kind not in _ACCEPTED_KINDS.get(name, _SCALARS):
-        raise _TypeMismatchError(f"holds {column.type_text}, which cannot be read as {name}")
-    if kind == "local_datetime" and name == "datetime" and target.zone is None:
-        problem = f"holds {column.type_text}, which has no zone; add zone=, such as zone='Europe/Warsaw'"
-        raise _TypeMismatchError(problem)
-    if name in ("date", "datetime") and kind in ("integer", "float") and NUMBER_FORMATS.isdisjoint(target.formats):
-        raise _TypeMismatchError(
-            f"holds {column.type_text}; say what the numbers count by format='unix', 'unix_ms' or 'excel'"
-        )
-    return "" if name == "text" and kind == "text" else name
-
-
-def _automatic_type(column: Column, target: Target, schema: Schema | None) -> str:
-    """The type that the field and the cells have in common."""
-    kind = column.kind
-    if schema is not None and schema.date_format is not None:
-        return DATE_TYPES[schema.date_format]
-    if target.zone is not None:
-        return "datetime"
-    if schema is None or len(schema.types) != 1:
-        json_type = _JSON_TYPE_OF_KIND.get(kind, "string")
-        if schema is not None and schema.types and json_type not in schema.types and kind not in ("text", "json"):
-            raise _TypeMismatchError(
-                f"holds {column.type_text}, and the field takes {accepted_types_text(schema)}; name a type"
-            )
-        return _DEFAULT_TYPES.get(kind, "")
-    (json_type,) = schema.types
-    if json_type == "string":
-        if kind in ("float", "decimal", "boolean", "date"):
-            raise _TypeMismatchError(
-                f"holds {column.type_text}, and the field takes a text; say that it is one by type 'text'"
-            )
-        return "plain text" if kind == "json" else "text"
-    if json_type in ("integer", "number", "boolean"):
-        return json_type
-    if kind == "text":
-        raise _TypeMismatchError(_NEEDS_TYPE[json_type])
-    return "nested"
-
-
-_NEEDS_TYPE: Final = {
-    "array": "takes a list; say how it is written by type 'list' with separator=, or by type 'json'",
-    "object": "is an object; map the fields in it, or a column of JSON by type 'json'",
-}

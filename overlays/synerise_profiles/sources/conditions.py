@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, TypedDict, TypeGuard, cast
 
-from synerise_profiles._core.arguments import takes
+from synerise_profiles._core.arguments import without_awaitables
+from synerise_profiles._core.callables import is_coroutine_function, takes
 
 from .converters import convert_text
 from .errors import BadCellError
@@ -37,20 +38,25 @@ _is_plain_number: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})
 def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
     """Make the test of a condition; raises ValueError for what is no condition.
 
+    Every kind of test sees what `clean` makes of a cell: without its blanks and words for nothing, as fields do; and
+    wanted texts are read like cells.
     A number fits numbers of its value, and texts that write it: 5 fits 5.00 of a table and of a file. A text fits that
     text alone, and where it writes a number, numbers of that value.
     """
     if callable(condition):
         if not takes(condition, 1):
             raise ValueError("is a function of one argument, the cell")
-        return condition
+        if is_coroutine_function(condition):
+            raise ValueError("is a function, and no coroutine function, since what it returns is not awaited")
+        function = without_awaitables("where", condition)
+        return lambda cell: function(clean(cell))
     if isinstance(condition, Mapping):
         return _table_test(cast("Mapping[str, object]", condition), clean)
     values = list(cast("Sequence[object]", condition)) if isinstance(condition, list | tuple) else [condition]
     if not values or not all(isinstance(value, str | int | float | Decimal) for value in values):
         raise ValueError("is a value, a list of values, a table of matches and empty, or in Python a function")
     numbers = frozenset(_number_text(value) for value in values if _is_number(value))
-    texts = numbers.union(convert_text(value) for value in values if not _is_number(value))
+    texts = numbers.union(clean(convert_text(value)) for value in values if not _is_number(value))
     written = numbers.union(_number_text(Decimal(text)) for text in texts if _is_plain_number(text))
 
     def test(cell: Any) -> bool:

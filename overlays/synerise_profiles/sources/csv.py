@@ -17,7 +17,7 @@ from synerise_profiles._readers.csv_reader import BadRecord, CsvFormat, CsvReade
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-from .columns import Column
+from .column_types import Column
 from .errors import MappingError, MappingIssue
 from .mapping import RowMapping
 from .row_builder import Row
@@ -93,6 +93,7 @@ class CsvSource(Source):
         super().__init__(mapping, sort=sort)
         self._set_columns(reader.columns)
         self._reader = reader
+        self._marks = reader.marks
         # The columns that a mapping with prepare= means are known when it was called.
         builder = None if mapping.lines.prepare is not None else mapping.row_builder(columns, self._note)
         self._row_builder = builder

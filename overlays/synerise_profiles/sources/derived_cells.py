@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from synerise_profiles_api.json_values import raised_problem
@@ -15,7 +16,7 @@ from synerise_profiles_api.json_values import raised_problem
 from .converters import Converter, convert_text
 from .errors import BadCellError
 
-__all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "signed_converter", "template_columns"]
+__all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "is_nan", "signed_converter", "template_columns"]
 
 
 def template_columns(template: str) -> tuple[str, ...]:
@@ -43,6 +44,11 @@ def fallback_columns(fallback: str | Sequence[str] | None) -> tuple[str, ...]:
     return (fallback,) if isinstance(fallback, str) else tuple(fallback)
 
 
+def is_nan(cell: Any) -> bool:
+    """Whether a cell is the NaN of a float, which is an empty one; that of a decimal is a value that cannot be sent."""
+    return not isinstance(cell, Decimal) and bool(cell != cell)  # noqa: PLR0124 - NaN
+
+
 def cell_cleaner(*, trim: bool, null_values: Collection[str]) -> Callable[[Any], Any]:
     """Make a function of a cell that takes off blanks, and returns "" for an empty one."""
     words = frozenset(null_values)
@@ -52,7 +58,7 @@ def cell_cleaner(*, trim: bool, null_values: Collection[str]) -> Callable[[Any],
             cell = cell.strip() if trim else cell
             return "" if cell in words else cell
         try:
-            return "" if cell is None or cell != cell else cell  # noqa: PLR0124 - NaN
+            return "" if cell is None or is_nan(cell) else cell
         except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way, and is refused later
             raised_problem(error)
             return cell

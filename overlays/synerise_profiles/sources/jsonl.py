@@ -22,7 +22,8 @@ from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.names import checks_names
 
-from .columns import Column, Note
+from .column_types import Column
+from .columns import Note
 from .errors import MappingError
 from .line_plan import LinePlan
 from .mapping import RowMapping

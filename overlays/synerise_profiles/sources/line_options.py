@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, cast, get_args
 
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.arguments import takes
+from synerise_profiles._core.callables import closed_coroutine, is_coroutine_function, takes
 from synerise_profiles_api.api.events import cancelled_transaction
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 
+from .column_patterns import pattern_steps
 from .columns import CellDefaults, MappedTarget
 from .conditions import CellTest, Condition, condition_test
 from .derived_cells import cell_cleaner
@@ -25,12 +26,16 @@ from .mapping_options import MappingKind
 from .order_ids import IdFields
 from .order_keys import key_readers
 from .plain_values import plain_texts, plain_value
-from .row_builder import Row
+from .row_builder import ColumnBinding, Row
 
 __all__ = ["EqualByDigest", "LineOptions"]
 
 _NUMBERS: Final = frozenset({"integer", "number"})
 _TOTALS_OF_KIND: Final[Mapping[MappingKind, FieldPath]] = {"transactions": (), "events": ("params",)}
+_PREPARE_TEXTS: Final = (
+    "prepare= is a function of the cells of a line",
+    "prepare= is a function, and no coroutine function, since what it returns is not awaited",
+)
 _PRODUCTS: Final = "products"
 _CANCELLATION: Final = (
     ("action", cancelled_transaction.OPERATION.action),
@@ -39,6 +44,7 @@ _CANCELLATION: Final = (
 """Fields of an event, of which one says that it cancels a purchase."""
 
 
+_NO_SUM: Final = "holds texts, or what is no number, and combine='sum' adds numbers; give it the type 'number'"
 _BY_ONE_TYPE: Final = (frozenset({"string"}), _NUMBERS, frozenset({"boolean"}))
 
 
@@ -99,16 +105,18 @@ class LineOptions:
         """The fields that grouping computes where nothing gives them."""
         return TOTAL_FIELDS if self.group_by else ()
 
-    def issues(self, kind: MappingKind, fields: Iterable[ResolvedField]) -> Iterable[MappingIssue]:
-        """Yield what is wrong with these options for a mapping to these fields."""
+    def issues(
+        self, kind: MappingKind, fields: Iterable[ResolvedField], patterns: Collection[str]
+    ) -> Iterable[MappingIssue]:
+        """Yield what is wrong with these options for a mapping to these fields, and those of patterns."""
         paths = {field.path: field.schema for field in fields if entry_list_of(field) is None}
         for column in self.where:
             try:
                 self._test(column, CellDefaults())
             except ValueError as error:
                 yield MappingIssue(column, "", f"where= {error}")
-        if not takes(self.prepare or len, 1):
-            yield MappingIssue("", "", "prepare= is a function of the cells of a line")
+        if not takes(self.prepare or len, 1) or is_coroutine_function(self.prepare):
+            yield MappingIssue("", "", _PREPARE_TEXTS[is_coroutine_function(self.prepare)])
         if self.group_by and kind not in _TOTALS_OF_KIND:
             yield MappingIssue("", "", f"group_by is for {' and '.join(_TOTALS_OF_KIND)}")
         if not all(isinstance(name, str) and name for name in cast("Sequence[object]", self.group_by)):
@@ -120,12 +128,23 @@ class LineOptions:
         for path, how in self.combine.items():
             if how not in get_args(Combine):
                 yield MappingIssue("", path, f"combine={how!r} is none of {', '.join(get_args(Combine))}")
-            elif path not in paths:
+            elif path not in paths and not any(pattern_steps(pattern, path) for pattern in patterns):
                 close = close_names(path, paths)
                 problem = "combine names a field that no column gives, or that stands in a list"
                 yield MappingIssue("", path, f"{problem}; did you mean {close}?" if close else problem)
-            elif how == "sum" and (schema := paths[path]) is not None and schema.types and not schema.types & _NUMBERS:
+            elif (
+                how == "sum"
+                and (schema := paths.get(path)) is not None
+                and schema.types
+                and not schema.types & _NUMBERS
+            ):
                 yield MappingIssue("", path, f"takes {accepted_types_text(schema)}, and combine='sum' adds numbers")
+
+    def sum_issues(self, bound: Iterable[tuple[ResolvedField, ColumnBinding]]) -> Iterator[MappingIssue]:
+        """Yield an issue for each field that is to be summed, and is given by cells of which none is a number."""
+        for field, binding in bound:
+            if self.combine.get(field.path) == "sum" and not binding.may_be_number:
+                yield MappingIssue(binding.column, field.path, _NO_SUM)
 
     def columns(self, names: Iterable[str]) -> list[str]:
         """Return which of these columns are read beside those that are mapped."""
@@ -144,7 +163,7 @@ class LineOptions:
                 )
 
     def grouping(
-        self, kind: MappingKind, fields: Sequence[ResolvedField], max_bytes: int, *, has_patterns: bool
+        self, kind: MappingKind, fields: Sequence[ResolvedField], max_bytes: int, *, patterns: Collection[str]
     ) -> Grouping | None:
         """Return how lines become orders, in rows of these fields and those of patterns; None if they do not."""
         if not self.group_by:
@@ -152,13 +171,17 @@ class LineOptions:
         lists = [path for field in fields if (path := entry_list_of(field)) is not None]
         holder = _TOTALS_OF_KIND[kind]
         is_priced = (*holder, _PRODUCTS) in lists
-        combine: dict[FieldPath, Combine] = {tuple(path.split(".")): how for path, how in self.combine.items()}
+        known = {field.path for field in fields}
+        combine: dict[FieldPath, Combine] = {}
+        for name, how in self.combine.items():
+            found = () if name in known else filter(None, (pattern_steps(pattern, name) for pattern in patterns))
+            combine[next(iter(found), tuple(name.split(".")))] = how
         return Grouping(
             lists,
             combine,
             totals_in=holder if is_priced else None,
             totals_of=_CANCELLATION if kind == "events" else (),
-            has_any_type=has_patterns or any(map(_has_any_type, fields)),
+            has_any_type=bool(patterns) or any(map(_has_any_type, fields)),
             max_bytes=max_bytes,
         )
 
@@ -226,6 +249,7 @@ def _checked(prepare: Prepare) -> Prepare:
             return found
         if isinstance(found, Mapping):
             return dict(cast("Mapping[str, Any]", found))
+        closed_coroutine(found)
         problem = f"returned a {type(found).__name__}; return the cells of the line, None, or an UnreadableRow"
         raise InvalidRequestError(problem, field="prepare")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -14,16 +13,15 @@ from synerise_profiles_api.json_values import raised_problem
 
 from .conditions import CellTest
 from .grouping import BadLine, Grouping, Order
+from .lost_keys import LOST_CHARACTERS
 from .order_ids import IdFields
 from .order_keys import KeyReader
 from .row_builder import Row
 
-__all__ = ["KEY_TYPES", "Cells", "LinePlan", "Prepare", "read_lines"]
+__all__ = ["KEY_TYPES", "Cells", "LinePlan", "Prepare", "join_key", "read_lines"]
 
 Cells: TypeAlias = "dict[str, Any]"
 Prepare: TypeAlias = "Callable[[Cells], Mapping[str, Any] | UnreadableRow | None]"
-_LOST: Final = re.compile("[\ufffd\ud800-\udfff]")
-"""What stands in the place of bytes that could not be read."""
 KEY_TYPES: Final = frozenset({str, int})
 """What any key may be; of others it depends on the field that they go to."""
 
@@ -86,14 +84,14 @@ class LinePlan:
             cells = prepared.row
             known = isinstance(cells, dict) and all(name in cells for name in self.key_columns)
             parts = [cast("Cells", cells)[name] for name in self.key_columns] if known else []
-            if any(_LOST.search(str(part)) for part in parts):
+            if any(LOST_CHARACTERS.search(str(part)) for part in parts):
                 return ""
         elif self.prepare is not None:
             parts = [prepared.get(name) for name in self.key_columns]
         else:
             parts = [cell_of(prepared) for cell_of in self.key_cells]
         texts = [read(part) for read, part in zip(self.key_readers, parts, strict=False)]
-        return _joined(texts) if all(texts) else ""
+        return join_key(texts) if all(texts) else ""
 
     def has_wrong_key(self, record: Any, prepared: Any) -> bool:
         """Whether the key of a line is refused for its type, as a decimal number is where a text is meant."""
@@ -111,7 +109,7 @@ class LinePlan:
         return record.row if isinstance(record, UnreadableRow) else self.cells_of(record)
 
 
-def _joined(texts: Sequence[str]) -> str:
+def join_key(texts: Sequence[str]) -> str:
     """Return the key of its texts: another one for each other list of them, whatever they hold."""
     key = "\0".join(texts)
     if len(texts) == 1 or key.count("\0") < len(texts):

@@ -9,10 +9,11 @@ import pickle
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from synerise_profiles._core.files import scratch_database, scratch_file
+from synerise_profiles._core.files import scratch_database, scratch_file, telling_full_disk
 from synerise_profiles._readers.line_index import LineIndex
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ class SeenKeys:
                 self._store()
         return known
 
-    def __contains__(self, key: str) -> bool:
-        return self._number_of(_digest(key)) is not None
+    def find(self, key: str) -> int | None:
+        """Return the number that a key was added with first, None if it was not."""
+        return self._number_of(_digest(key))
 
     def _number_of(self, digest: bytes) -> int | None:
         known = self._digests.get(digest)
@@ -54,14 +56,15 @@ class SeenKeys:
         return None if found is None else int(found[0])
 
     def _store(self) -> None:
-        if self._database is None:
-            self._database = _open_database()
-            weakref.finalize(self, self._database.close)
-            self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-        # In their order they go into the tree next to each other.
-        self._database.execute("BEGIN")
-        self._database.executemany("INSERT INTO seen VALUES (?, ?)", sorted(self._digests.items()))
-        self._database.execute("COMMIT")
+        with telling_full_disk():
+            if self._database is None:
+                self._database = _open_database()
+                weakref.finalize(self, self._database.close)
+                self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+            # In their order they go into the tree next to each other.
+            self._database.execute("BEGIN")
+            self._database.executemany("INSERT INTO seen VALUES (?, ?)", sorted(self._digests.items()))
+            self._database.execute("COMMIT")
         self._digests.clear()
 
 
@@ -79,20 +82,27 @@ def sort_lines(lines: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[str, int
 
     What stands in them is pickled: it is read by nobody else, since the file has no name.
     """
-    database = _open_database()
-    try:
+    errors: list[BaseException] = []
+    with telling_full_disk(errors), closing(_open_database()) as database:
         database.execute("CREATE TABLE lines (key BLOB, number INTEGER, content BLOB)")
         database.execute("BEGIN")
-        dumps = pickle.dumps
-        database.executemany(
-            "INSERT INTO lines VALUES (?, ?, ?)",
-            ((key.encode("utf-8", "surrogatepass"), number, dumps(content, 5)) for key, number, content in lines),
-        )
+        database.executemany("INSERT INTO lines VALUES (?, ?, ?)", _stored_lines(lines, errors))
         database.execute("COMMIT")
         for key, number, content in database.execute("SELECT key, number, content FROM lines ORDER BY key, number"):
             yield key.decode("utf-8", "surrogatepass"), number, pickle.loads(content)  # noqa: S301 - see above
-    finally:
-        database.close()
+
+
+def _stored_lines(
+    lines: Iterable[tuple[str, int, Any]], errors: list[BaseException]
+) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield lines as they are stored; what reading them raises is added to `errors`."""
+    dumps = pickle.dumps
+    try:
+        for key, number, content in lines:
+            yield key.encode("utf-8", "surrogatepass"), number, dumps(content, 5)
+    except Exception as error:
+        errors.append(error)
+        raise
 
 
 def _open_database() -> sqlite3.Connection:
@@ -156,9 +166,11 @@ class StoredNumbers:
         return array("Q", self._file.read(self._buffer.itemsize))[0]
 
     def _write(self) -> None:
-        if self._file is None:
-            self._file = scratch_file()
-            weakref.finalize(self, self._file.close)
-        self._file.seek(0, 2)
-        self._file.write(self._buffer.tobytes())
+        with telling_full_disk():
+            if self._file is None:
+                self._file = scratch_file()
+                weakref.finalize(self, self._file.close)
+            self._file.seek(0, 2)
+            self._file.write(self._buffer.tobytes())
+            self._file.flush()
         del self._buffer[:]

@@ -23,7 +23,8 @@ from synerise_profiles_api.types import Operation
 
 from .cell_reader import CellReader
 from .column_patterns import is_pattern, is_unnamed, pattern_issues
-from .columns import Column, MappedTarget, Note, bind_columns
+from .column_types import Column
+from .columns import MappedTarget, Note, bind_columns
 from .conditions import Condition
 from .derived_cells import fallback_columns
 from .errors import MappingError, MappingIssue
@@ -225,6 +226,7 @@ class RowMapping(EqualByDigest):
         names = [column.name for column in columns]
         issues: list[MappingIssue] = []
         bound = bind_columns(columns, self._mapped, issues, schema=self._schema, defaults=self._defaults, note=note)
+        issues += self.lines.sum_issues(bound)
         if not issues:
             given = [(binding.column, resolved) for resolved, binding in bound] + [
                 ("", resolved) for resolved, _ in self._constants
@@ -259,7 +261,7 @@ class RowMapping(EqualByDigest):
             if mapped.field is not None
         ] + [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
-        self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given])
+        self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given], self._patterns)
         if self._ids is not None and self.lines.prepare is None:  # what that returns has any cells in any column
             self._issues += self._ids.issues()
         for resolved, value in self._constants:
@@ -282,8 +284,7 @@ class RowMapping(EqualByDigest):
         """
         fields = [resolved for resolved, _ in self._constants]
         fields += [item.field for found in self._mapped.values() for item in found if item.field is not None]
-        most = self._batch_operation.max_bytes
-        grouping = self.lines.grouping(self.kind, fields, most, has_patterns=self.has_patterns)
+        grouping = self.lines.grouping(self.kind, fields, self._batch_operation.max_bytes, patterns=self._patterns)
         if columns is not None:
             self._raise_issues(list(self.lines.missing(columns)))
         if builder is None:
@@ -325,14 +326,19 @@ class RowMapping(EqualByDigest):
 
     def unnamed_columns(self, columns: Sequence[str]) -> Iterator[str]:
         """Yield a note about each column that only a pattern could mean, and which has no name."""
-        for position, name in enumerate(columns if self.has_patterns else (), 1):
+        for position, name in enumerate(columns if self._patterns else (), 1):
             if name not in self.targets and is_unnamed(name):
                 yield f"column {position} has no name, and is not read"
 
     @property
     def has_patterns(self) -> bool:
         """Whether it takes columns that it does not name."""
-        return any(mapped.field is None for targets in self._mapped.values() for mapped in targets)
+        return bool(self._patterns)
+
+    @property
+    def _patterns(self) -> list[str]:
+        """The fields that columns go to which it does not name, with a star for their names."""
+        return [item.target.field for targets in self._mapped.values() for item in targets if item.field is None]
 
     def _raise_issues(self, issues: Sequence[MappingIssue]) -> None:
         if issues:

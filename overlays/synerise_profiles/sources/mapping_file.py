@@ -104,9 +104,11 @@ def read_mapping_file(path: str | os.PathLike[str]) -> MappingFile:
     """Read a mapping file; raises MappingError for one of which nothing more can be known, and OSError."""
     name = os.fspath(path)
     try:
-        text = Path(path).read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise MappingError([MappingIssue("", "", "is not UTF-8, in which TOML is written")], file=name) from None
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        issue = MappingIssue("", "", "is not UTF-8, in which TOML is written", line)
+        raise MappingError([issue], file=name) from None
     read = read_toml(text.replace("\r\n", "\n"))
     file = MappingFile(name=name, text=read.text)
     issues = [MappingIssue("", "", problem, line) for line, problem in read.problems]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
-from itertools import accumulate, filterfalse, groupby
+from itertools import accumulate, filterfalse, groupby, islice
 from typing import Any, Final
 
 import attrs
@@ -24,7 +24,8 @@ from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 
-from .arrow import ArrowSource, cell_kind
+from .arrow import ArrowSource
+from .arrow_types import cell_kind
 from .converters import convert_text
 from .errors import BadCellError, MappingError, MappingIssue
 from .mapping import RowMapping
@@ -81,6 +82,7 @@ class ParquetSource(ArrowSource):
         self._files = files
         super().__init__(arrow, Table(content.schema, partial(self._batches, content)), mapping, sort=sort)
         issues = [MappingIssue(name, "", content.problems[name]) for name in self._names if name in content.problems]
+        issues += self._key_issues(content)
         if issues:
             raise MappingError(issues, operation=mapping.operations[0].name)
         for path in files.passed_over:
@@ -94,6 +96,22 @@ class ParquetSource(ArrowSource):
                 self._column_notes[f"column {name!r} is not in all files; its cells are empty there"] = missing
         self.file_names = tuple(map(files.name_of, files.paths))
         """The names of the files, in the order in which they are read."""
+
+    def _key_issues(self, content: _Content) -> Iterator[MappingIssue]:
+        """Yield an issue for each column of a key whose numbers two files write in two ways: 100 and 100.00."""
+        plan = self._plan
+        if plan is None or plan.prepare is not None:
+            return
+        for name, read in zip(plan.key_columns, plan.key_readers, strict=True):
+            known: dict[str, str] = {}
+            for path, schema in zip(self._files.paths, content.schemas, strict=True):
+                one = _one_of(self._arrow, schema.field(name).type) if name in schema.names else None
+                if one is not None and name not in self._files.folder_columns:
+                    known.setdefault(read(one), f"{schema.field(name).type} in {self._files.name_of(path)}")
+            if len(known) > 1:
+                (first, text), (second, other) = islice(known.items(), 2)
+                problem = f"is {text}, and {other}, so that one order would be {first} here and {second} there"
+                yield MappingIssue(name, "", f"{problem}; write them with one type")
 
     @property
     def input_id(self) -> FileId | None:
@@ -139,6 +157,15 @@ class ParquetSource(ArrowSource):
         if number == len(self._ends):
             return index
         return f"{self.file_names[number]}, row {index - (self._ends[number - 1] if number else 0)}"
+
+
+def _one_of(arrow: Any, arrow_type: Any) -> int | float | Decimal | None:
+    """Return the number one as a column of a type has it; None for what has no numbers."""
+    kind = cell_kind(arrow, arrow_type)
+    if kind == "decimal":
+        scale = arrow_type.value_type.scale if arrow.types.is_dictionary(arrow_type) else arrow_type.scale
+        return Decimal(1).scaleb(-scale) * 10**scale if scale > 0 else Decimal(1)
+    return {"integer": 1, "float": 1.0}.get(kind)
 
 
 def _open_files(arrow: Any, files: ParquetFiles) -> _Content:

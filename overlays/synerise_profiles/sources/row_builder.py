@@ -18,6 +18,7 @@ import attrs
 from synerise_profiles._batching.row_source import UnreadableRow
 
 from .converters import Converter, convert_plain_text, convert_text
+from .derived_cells import is_nan
 from .errors import cell_problem
 from .fields import ResolvedField
 from .targets import Empty
@@ -43,7 +44,7 @@ class ColumnBinding:
     """One column's way into the row: the position of its cell, and what is done with it.
 
     With `derive` the cell is made of its own one and those at the positions of `sources`; -1 is a column that is not
-    there.
+    there. `may_be_number` is false where no cell becomes a number.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ColumnBinding:
     null_values: frozenset[str] = frozenset()
     derive: Callable[..., Any] | None = None
     sources: tuple[int, ...] = ()
+    may_be_number: bool = True
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -72,8 +74,8 @@ class ColumnBinding:
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
             cell = ""
-        is_nan = self.empty_form in ("float", "any") and cell != cell  # noqa: PLR0124 - NaN
-        if cell is None or cell == "" or is_nan:
+        is_empty_nan = self.empty_form in ("float", "any") and is_nan(cell)
+        if cell is None or cell == "" or is_empty_nan:
             if self.empty == "null":
                 return None
             return "" if self.empty == "keep" and cell == "" else OMITTED
@@ -214,7 +216,7 @@ def _generate_function(
 
     The lines of `head` take the cells, with what is in `scope`.
     """
-    writer = _CodeWriter({"unreadable_row": unreadable_row, **(scope or {})})
+    writer = _CodeWriter({"is_nan": is_nan, "unreadable_row": unreadable_row, **(scope or {})})
     writer.add_object(root, "row")
     lines = ["def convert(cells):", *(f"    {line}" for line in head), "    try:", *writer.lines]
     tail = ["    except Exception as error:", "        return unreadable_row(cells, error)", "    return row"]
@@ -284,5 +286,5 @@ _PRESENT_CONDITIONS: Final = {
     "value": "{0} is not None",
     "float": "{0} is not None and {0} == {0}",
     "json": "{0} is not None and {0} != ''",
-    "any": "{0} is not None and {0} != '' and {0} == {0}",
+    "any": "{0} is not None and {0} != '' and ({0} == {0} or not is_nan({0}))",
 }

@@ -52,6 +52,7 @@ class Source(abc.ABC):
         # Nothing is done to records that are rows: they are returned as they are read.
         self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
+        self._marks = ("", "")  # the delimiter and the quote of a file that has them
         self.notes: dict[str, int] = {}
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
         self._column_notes: dict[str, int] = {}
@@ -118,7 +119,9 @@ class Source(abc.ABC):
         """Return the records, which are rows, or with a plan what is chosen, prepared or grouped of them."""
         if self._plan is not None:
             plan, is_sorted = self._plan, self._sort
-            self._assembler = LineAssembler(plan, self.locate_record, self._note, unit=self.unit, is_sorted=is_sorted)
+            self._assembler = LineAssembler(
+                plan, self.locate_record, self._note, unit=self.unit, is_sorted=is_sorted, marks=self._marks
+            )
             records = self._assembler.rows(records)
         mapping = self._mapping
         if mapping is None or mapping.kind != "transactions" or mapping.lines.group_by:

@@ -24,7 +24,7 @@ from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
 from .cell_reader import LOST_BYTES
-from .columns import Column
+from .column_types import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source

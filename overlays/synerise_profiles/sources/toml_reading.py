@@ -25,7 +25,13 @@ __all__ = ["TomlText", "key_places", "read_toml"]
 _match_syntax_error: Final = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL).fullmatch
 _LOSES_DIGITS: Final = "has a number with more digits than JSON's doubles keep; write it as text, in quotes"
 _MAX_PROBLEMS: Final = 20
+_MAX_DEPTH: Final = 50
+_TOO_DEEP: Final = f"is nested deeper than {_MAX_DEPTH} tables and lists"
 _IS_TWICE: Final = "is not TOML: Cannot "
+
+
+class _TooDeepError(Exception):
+    """Values stand in each other more deeply than is read."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +54,10 @@ def read_toml(text: str) -> TomlText:
     content: dict[str, Any] | None = None
     while content is None:
         try:
-            content = tomllib.loads("\n".join(lines))
+            content = _parsed("\n".join(lines))
+        except _TooDeepError:
+            problems.append((next((number for number, line in enumerate(lines, 1) if _is_deep(line)), 0), _TOO_DEEP))
+            break
         except tomllib.TOMLDecodeError as error:
             number, problem = _syntax_problem(error)
             line = lines[number - 1] if number else ""
@@ -62,6 +71,35 @@ def read_toml(text: str) -> TomlText:
             lost[line.partition("=")[0].strip()] = line
     problems += _lossy_numbers(lines) if content is not None else ()
     return TomlText(text="\n".join(lines), content=content, problems=problems, lost=lost)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Parse TOML; raises _TooDeepError for what is nested deeper than anything that a mapping means."""
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        raise _TooDeepError from None
+    inner: list[object] = [content]
+    for _ in range(_MAX_DEPTH):
+        inner = [child for value in inner for child in _children(value)]
+    if inner:
+        raise _TooDeepError
+    return content
+
+
+def _is_deep(line: str) -> bool:
+    """Whether a line is nested too deeply by itself."""
+    try:
+        _parsed(line)
+    except _TooDeepError:
+        return True
+    except tomllib.TOMLDecodeError:
+        return False
+    return False
+
+
+def _children(value: object) -> Iterable[object]:
+    return value.values() if is_object(value) else value if is_list(value) else ()
 
 
 def _lossy_numbers(lines: Sequence[str]) -> Iterator[tuple[int, str]]:

@@ -69,6 +69,11 @@ _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "make a mapping: {f.name: x for f in dataclasses.fields(row) if (x := getattr(row, f.name)) is not None}",
     ),
     (
+        ("part_of_order", "order_digest"),
+        "which stands for a row that could not be read",
+        "give it to a method of client.bulk, which reports it",
+    ),
+    (
         ("__attrs_attrs__",),
         "whose None would become null, which deletes",
         "call attrs.asdict(row, filter=lambda _, item: item is not None)",

@@ -101,7 +101,7 @@ def checks_names(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not known.issuperset(kwargs):
-            _check_names(function, kwargs, known)
+            _check_names(_called_as(function, args), kwargs, known)
         try:
             return function(*args, **kwargs)
         except TypeError:
@@ -111,7 +111,7 @@ def checks_names(function: F) -> F:
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
         if not known.issuperset(kwargs):
-            _check_names(function, kwargs, known)
+            _check_names(_called_as(function, args), kwargs, known)
         try:
             found = function(*args, **kwargs)
         except TypeError:
@@ -130,19 +130,25 @@ def checks_names(function: F) -> F:
     return cast("F", mark(call) if remembers and mark is not None else begin)
 
 
-def _check_names(function: Callable[..., Any], names: Collection[str], known: Collection[str]) -> None:
+def _called_as(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """Return the name by which a function is called: of a method with what its object says that it stands for."""
+    name = function.__qualname__.removesuffix(".__init__")
+    owner = getattr(args[0], "_stands_as", None) if args and "." in name else None
+    return f"{owner}.{function.__name__}" if isinstance(owner, str) else name
+
+
+def _check_names(called_as: str, names: Collection[str], known: Collection[str]) -> None:
     """Raise TypeError for the first name that a function does not know."""
     for name in names:
         if name not in known:
             public = [other for other in known if not other.startswith("_") and other not in ("self", "cls")]
-            owner = function.__qualname__.removesuffix(".__init__")
-            raise TypeError(f"{owner}() got an unexpected keyword argument {name!r}; {meant(name, public)}")
+            raise TypeError(f"{called_as}() got an unexpected keyword argument {name!r}; {meant(name, public)}")
 
 
 def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raise TypeError where these are not the arguments of a function; return where it took them, and raised itself."""
     signature = inspect.signature(function)
-    owner = function.__qualname__.removesuffix(".__init__")
+    owner = _called_as(function, args)
     shown = [
         item for name, item in signature.parameters.items() if not name.startswith("_") and name not in ("self", "cls")
     ]

@@ -22,7 +22,7 @@ from .databases import (
 )
 from .lines import last_line, lines_between
 from .locks import settled_size
-from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file
+from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file, telling_full_disk
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file
@@ -58,5 +58,6 @@ __all__ = [
     "settled_size",
     "spooled_file",
     "target_of",
+    "telling_full_disk",
     "temporary_folder",
 ]

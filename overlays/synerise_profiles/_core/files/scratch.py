@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
 from .writing import WrittenFile
 
-__all__ = ["named_scratch_file", "scratch_file", "scratch_folder", "spooled_file"]
+__all__ = ["named_scratch_file", "scratch_file", "scratch_folder", "spooled_file", "telling_full_disk"]
+
+_NO_ROOM_CODES: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+_NO_ROOM_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM: Final = (
+    "the folder of temporary files is full or cannot be written, in which the lines of orders are kept; name one with "
+    "more room by the environment variable TMPDIR (and by SQLITE_TMPDIR, if that is set), and run again"
+)
 
 
 def scratch_file(folder: Path | None = None) -> IO[bytes]:
@@ -34,3 +42,19 @@ def named_scratch_file(prefix: str) -> WrittenFile:
     """Make a temporary file that can be opened again by its name; it is the caller's to remove."""
     descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=".jsonl")
     return WrittenFile(Path(name), descriptor)
+
+
+@contextmanager
+def telling_full_disk(passed_on: Collection[BaseException] = ()) -> Generator[None]:
+    """Say what is meant where the folder of temporary files is full or cannot be written; raises OSError (ENOSPC).
+
+    `passed_on` are errors of somebody else's that come through here, and stay themselves.
+    """
+    try:
+        yield
+    except Exception as error:  # of the system or of SQLite, which a program without a database does not load
+        code = getattr(error, "sqlite_errorname", "")
+        is_full = code.startswith(_NO_ROOM_CODES) or getattr(error, "errno", None) in _NO_ROOM_ERRORS
+        if not is_full or error in passed_on:
+            raise
+        raise OSError(errno.ENOSPC, _NO_ROOM) from error

@@ -23,6 +23,7 @@ __all__ = [
     "NOT_FINITE",
     "NO_MOMENT",
     "NO_UNICODE",
+    "TOO_DEEP",
     "TOO_LARGE",
     "InvalidValueError",
     "as_written",
@@ -32,6 +33,7 @@ __all__ = [
     "is_moment",
     "is_object",
     "is_of_a_signal",
+    "key_problem",
     "looks_like_a_name",
     "objects_in",
     "plain",
@@ -41,6 +43,7 @@ __all__ = [
     "shown_key",
     "surrogate_path",
     "unwritable_problem",
+    "unwritten_problem",
 ]
 
 HIDDEN_KEY = "a key that is not shown"
@@ -52,6 +55,10 @@ _HANDLER_NAMES: Final = 4
 """Where the arguments of a signal's handler stand among its names: it may be a method, or have `*args`."""
 NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
+TOO_DEEP = "is nested too deeply, or contains itself"
+_MAX_DEPTH = 254
+"""Levels of objects and lists that orjson writes."""
+_MAX_SHOWN_STEPS = 2
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("model_dump", "model_fields"),
@@ -88,9 +95,9 @@ _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 class InvalidValueError(Exception):
     """A value that JSON cannot carry, with the way to it from the inside out."""
 
-    def __init__(self, problem: str) -> None:
+    def __init__(self, problem: str, *steps: str) -> None:
         self.problem = problem
-        self.steps: list[str] = []
+        self.steps = list(steps)
         super().__init__(problem)
 
 
@@ -225,6 +232,11 @@ def unwritable_problem(value: object) -> str:
     return f"is {name}, which JSON cannot carry; convert it to text or a number"
 
 
+def key_problem(key: object) -> str:
+    """Say that a key of a mapping is no text."""
+    return f"has a key of type {type(key).__name__}; keys are text"
+
+
 def looks_like_a_name(key: str) -> bool:
     """Whether a key of somebody's data may be told: where objects are keyed by people it is an address or a number."""
     return _NAME.fullmatch(key) is not None
@@ -249,6 +261,47 @@ def surrogate_path(value: Any) -> str | None:
             if (found := surrogate_path(item)) is not None:
                 return f"[{index}]{found}"
     return None
+
+
+def unwritten_problem(wire: Any, error: TypeError) -> tuple[str, str]:
+    """Say why orjson does not write plain JSON: the way to what is wrong, after a dot, and the problem."""
+    if (path := surrogate_path(wire)) is not None:
+        return path, NO_UNICODE
+    if any(_is_deep(item, _MAX_DEPTH) for item in (wire if is_list(wire) else [wire])):
+        return _deep_path(wire), TOO_DEEP
+    return "", f"cannot be written as JSON: {error}"  # orjson's texts name types and encodings, never values
+
+
+def _deep_path(value: Any) -> str:
+    """Return the way to what is nested too deeply in plain JSON, as far as it leads to a field of a row."""
+    path, levels = "", _MAX_DEPTH
+    if is_list(value):  # of rows
+        place = next(place for place, row in enumerate(value) if _is_deep(row, levels))
+        path, value = f"[{place}]", value[place]
+    for _ in range(_MAX_SHOWN_STEPS):
+        levels -= 1
+        items: Any = value.items() if is_object(value) else enumerate(value) if is_list(value) else ()
+        key, inner = next(((key, item) for key, item in items if _is_deep(item, levels)), (None, None))
+        if key is None:
+            break
+        path, value = f"{path}[{key}]" if is_list(value) else f"{path}.{shown_key(key)}", inner
+    return path
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    """Whether dictionaries, lists and tuples are nested in more levels than these; each is looked into once a level."""
+    layer: list[Any] = [value]
+    for _ in range(levels + 1):
+        inner: dict[int, Any] = {}
+        for item in layer:
+            if isinstance(item, dict):
+                inner.update((id(part), part) for part in dict[Any, Any].values(item))  # pyright: ignore[reportUnknownArgumentType]
+            elif type(item) is list or type(item) is tuple:
+                inner.update((id(part), part) for part in item)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        layer = list(inner.values())
+        if not layer:
+            return False
+    return True
 
 
 def is_moment(value: datetime.datetime) -> bool:

@@ -148,6 +148,20 @@ def test_a_reason_has_no_amounts(change: dict[str, Any], field: str, reason: str
     assert not any(secret in rejected.reason for secret in ("123", "6.5", "XTS"))
 
 
+@pytest.mark.parametrize("code", ["pln", "PL1", "złt"])
+def test_rows_have_the_currencies_of_builders(code: str) -> None:
+    """Strict checks refuse what the builder does, also where all amounts have one code; basic ones note it."""
+    with pytest.raises(InvalidRequestError, match="is no code of a currency") as caught:
+        order(product("3.25", currency=code))
+    price = {"amount": 3.25, "currency": code}
+    row = {**order(product("3.25")).to_dict(), "revenue": price, "value": price, "products": [product(3.25, 1, code)]}
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        (rejected,) = client.bulk.create_transactions([row], checks="strict").rejected
+        notes = client.bulk.create_transactions([row]).notes
+    assert (rejected.field, rejected.reason) == (caught.value.field, caught.value.problem)
+    assert any("currenc" in note for note in notes)
+
+
 @pytest.mark.parametrize(
     ("price", "quantity"),
     [

@@ -30,13 +30,12 @@ from synerise_profiles._validation.totals_rule import TotalsRule
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
-    NO_UNICODE,
     conversion_hint,
     is_list,
     is_object,
     raised_problem,
     shown_key,
-    surrogate_path,
+    unwritten_problem,
 )
 
 from .operations import BatchOperation
@@ -256,10 +255,9 @@ def _as_wire(row: Any) -> Any:
 def _dump(wire: Any) -> bytes:
     try:
         return orjson.dumps(wire)
-    except TypeError as error:  # orjson's texts name types and encodings, never values
-        path = surrogate_path(wire)
-        problem = f"cannot be written as JSON: {error}" if path is None else NO_UNICODE
-        raise RefusedError((path or "").removeprefix("."), problem) from None
+    except TypeError as error:
+        path, problem = unwritten_problem(wire, error)
+        raise RefusedError(path.removeprefix("."), problem) from None
 
 
 def _reject_nulls(row: Any, allow_null: Collection[str]) -> bytes:

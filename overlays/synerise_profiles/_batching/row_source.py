@@ -265,10 +265,11 @@ class BlockReader:
 
 
 def changed_error(index: int) -> InvalidRequestError:
-    """Make the error of a source that has changed a row after it was yielded."""
+    """Make the error of a row that changed after it was yielded: its source filled it anew, or reading emptied it."""
     problem = (
-        f"row {index} was changed by the source after it was yielded, so that the content of the rows near it may be "
-        "lost; yield a new mapping for each row, such as dict(row), and leave it as it is"
+        f"row {index} was changed after it was yielded, by its source or as it was read, so that the content of the "
+        "rows near it may be lost; yield a new mapping for each row, such as dict(row), leave it as it is, and give no "
+        "value that can be read only once"
     )
     return InvalidRequestError(problem, field="rows")
 

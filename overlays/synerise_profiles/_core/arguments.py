@@ -256,7 +256,7 @@ def optional_function(*arguments: str, error: MakeError = invalid_request) -> Se
 def no_coroutine_function(*, error: MakeError = invalid_request) -> SettingValidator:
     """Expect anything but a function whose result would have to be awaited."""
     problem = "expected a function that is no coroutine function, since what it returns is not awaited"
-    return SettingValidator(lambda value: not is_coroutine_function(value), problem, error)
+    return SettingValidator(lambda value: value is None or not is_coroutine_function(value), problem, error)
 
 
 def refuse_coroutine(name: str, result: object, *, error: MakeError = invalid_request) -> None:

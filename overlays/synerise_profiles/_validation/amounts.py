@@ -16,7 +16,7 @@ from synerise_profiles_api.json_values import as_written
 from synerise_profiles_api.models import Money
 from synerise_profiles_api.names import missing_problem
 
-__all__ = ["EXACT", "Amount", "amount_of", "money", "read_money"]
+__all__ = ["EXACT", "Amount", "amount_of", "is_currency_code", "money", "read_money"]
 
 Amount: TypeAlias = Money | Mapping[str, Any] | Decimal | str | int
 """Money, or its amount alone where the currency is known already."""
@@ -24,7 +24,8 @@ _IS_FLOAT: Final = "is a float, which does not hold most prices exactly; give a 
 EXACT: Final = Context(prec=2000)
 """More digits than sums and products of doubles have: none is lost, whatever the context of the caller."""
 _AMOUNT_PATTERN: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
-_CURRENCY_PATTERN: Final = re.compile(r"[A-Z]{3}", re.ASCII)
+is_currency_code: Final = re.compile(r"[A-Z]{3}", re.ASCII).fullmatch
+"""Matches three capital letters."""
 
 
 def money(amount: Decimal | str | int, currency: str) -> Money:
@@ -59,7 +60,7 @@ def amount_of(value: object, field: str) -> Decimal:
 def check_currency_code(value: object, field: str) -> str:
     """Return the code of a currency; raise InvalidRequestError for anything but three capital letters."""
     value = as_written(value)
-    if not isinstance(value, str) or _CURRENCY_PATTERN.fullmatch(value) is None:
+    if not isinstance(value, str) or not is_currency_code(value):
         raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
     return value
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles_api.encoding import Model
-from synerise_profiles_api.json_values import HIDDEN_KEY, conversion_hint, looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, as_written, conversion_hint, key_problem, looks_like_a_name
 from synerise_profiles_api.names import closest_name, near_name
 from synerise_profiles_api.types import UNSET
 
@@ -37,6 +37,7 @@ __all__ = [
     "missing_field",
     "not_an_object",
     "object_rows",
+    "written_fields",
 ]
 
 TRUTH_ERRORS: Final = (TypeError, ValueError, RuntimeError)
@@ -77,7 +78,7 @@ class UnknownNames:
         if name in self.known or (isinstance(value, Model) and name in value.additional_properties):
             return None
         if not isinstance(name, str):
-            return "", f"has a key of type {type(name).__name__}; keys are text"
+            return "", key_problem(name)
         if name == CELLS_NAME and not self._path:
             return name, _CELLS_TEXT
         if name in self._meant_names:
@@ -123,7 +124,7 @@ class PropertyNames:
             if name in self.valid_names:
                 continue
             if not isinstance(name, str):
-                return "", f"has a key of type {type(name).__name__}; keys are text"
+                return "", key_problem(name)
             name = str.__str__(name)  # noqa: PLW2901 - the text as which a key of a class of its own is written
             if not all(match(name) for match in self._matchers):
                 return "", "has a name with characters that are refused in names"
@@ -187,7 +188,7 @@ class ObjectRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        row: Mapping[str, Any] | None = value if value.__class__ is dict else fields_of(value)
+        row: Mapping[str, Any] | None = value if value.__class__ is dict else written_fields(value)
         if row is None:
             return not_an_object(value)
         names = self._property_names
@@ -325,6 +326,12 @@ def object_rows(
         rows.append({name: item for name, item in fields.items() if item is not UNSET})
         row_positions.append(position)
     return rows, row_positions
+
+
+def written_fields(value: Any) -> Mapping[str, Any] | None:
+    """Return the fields of an object, also of a member of an enum whose value is one."""
+    found = fields_of(value)
+    return fields_of(as_written(value)) if found is None else found
 
 
 def not_an_object(value: Any) -> FieldProblem:

@@ -11,7 +11,7 @@ import datetime
 import decimal
 import enum
 import zoneinfo
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -19,7 +19,7 @@ import orjson
 
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import raise_if_of_a_signal, raised_problem
+from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raise_if_of_a_signal, raised_problem, shown_key
 from synerise_profiles_api.types import UNSET
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "plain_row",
     "raise_interrupt",
     "raise_unless_of_enums",
+    "read_items_once",
+    "read_once",
 ]
 
 T = TypeVar("T")
@@ -80,6 +82,46 @@ def plain_row(row: Any) -> Any:
     return row
 
 
+def read_once(value: Any, field: str) -> Any:
+    """Return a value of the caller's as `plain_row` does, for what asks it more than once; UNSET stays.
+
+    Raises InvalidRequestError, naming the field, for what JSON cannot carry, or raises when it is read.
+    """
+    if value is UNSET:
+        return value
+    try:
+        return plain_row(value)
+    except RecursionError:
+        raise _too_deep(value, field) from None
+    except InvalidRequestError as error:
+        raise _below(field, error) from None
+
+
+def _too_deep(value: Any, field: str) -> InvalidRequestError:
+    """Return the error of a value that is nested too deeply, with the way to where a row would have it."""
+    try:
+        to_wire({"value": value})
+    except InvalidRequestError as error:
+        field += error.field.removeprefix("value")
+    return InvalidRequestError(TOO_DEEP, field=field)
+
+
+def read_items_once(items: Iterable[Any], field: str) -> Iterator[Any]:
+    """Yield the items of what can be iterated over, each read once; raise InvalidRequestError as `read_once` does."""
+    iterator, place = iter(items), 0
+    while True:
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        except InvalidRequestError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what the caller iterates over may fail in any way
+            raise InvalidRequestError(raised_problem(error).problem, field=f"{field}[{place}]") from None
+        yield read_once(item, f"{field}[{place}]")
+        place += 1
+
+
 def asked_plainly(ask: Callable[[Any], T], row: Any) -> T:
     """Ask something of a row; where that raises, ask it of a plain copy, in which no member of an enum is left."""
     try:
@@ -119,7 +161,7 @@ def plain_copy(value: Any) -> Any:
     if kind in _LEAVES or (kind is datetime.datetime and type(value.tzinfo) in _ZONES):
         return value
     if kind is list or kind is tuple:
-        return [item if type(item) in _LEAVES else plain_copy(item) for item in value]
+        return _plain_items(value)
     try:
         if kind is dict or issubclass(kind, dict):
             return _plain_mapping(dict[Any, Any].items(value))
@@ -136,11 +178,34 @@ def plain_copy(value: Any) -> Any:
 
 
 def _plain_mapping(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    return {
-        str.__str__(key): item if type(item) in _LEAVES else plain_copy(item)
-        for key, item in pairs
-        if item is not UNSET
-    }
+    found: dict[str, Any] = {}
+    for key, item in pairs:
+        if item is UNSET:
+            continue
+        if not issubclass(type(key), str):
+            raise InvalidRequestError(key_problem(key))
+        name = str.__str__(key)
+        try:
+            found[name] = item if type(item) in _LEAVES else plain_copy(item)
+        except InvalidRequestError as error:
+            raise _below(shown_key(name), error) from None
+    return found
+
+
+def _plain_items(items: Iterable[Any]) -> list[Any]:
+    found: list[Any] = []
+    for item in items:
+        try:
+            found.append(item if type(item) in _LEAVES else plain_copy(item))
+        except InvalidRequestError as error:
+            raise _below(f"[{len(found)}]", error) from None
+    return found
+
+
+def _below(step: str, error: InvalidRequestError) -> InvalidRequestError:
+    """Return the error of a value with the step that leads to it."""
+    dot = "." if error.field and not error.field.startswith("[") else ""
+    return InvalidRequestError(error.problem, field=f"{step}{dot}{error.field}")
 
 
 def _plain_date(text: Any, kind: type[Any]) -> Any:

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from .basic_rules import IdentifierRule
-from .object_rules import ObjectRule, PropertyNames, missing_field, not_an_object, object_rows
-from .rules import FieldProblem, ListRule, Note, Rule, TextRule, are_never_null, fields_of, value_rule
+from .object_rules import ObjectRule, PropertyNames, missing_field, not_an_object, object_rows, written_fields
+from .rules import FieldProblem, ListRule, Note, Rule, TextRule, are_never_null, value_rule
 from .schema import Schema
 
 __all__ = ["identifier_rules", "object_rule", "rule_of"]
@@ -68,7 +68,7 @@ class _FreeFormRule:
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
-        row = fields_of(value)
+        row = written_fields(value)
         if row is None:
             return not_an_object(value)
         if (

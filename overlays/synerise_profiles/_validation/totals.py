@@ -6,7 +6,6 @@ A total that is not the sum of its items would be stored as it is and falsify ev
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, cast
@@ -15,7 +14,7 @@ import attrs
 
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import as_written, is_missing
+from synerise_profiles_api.json_values import as_written, is_missing, raised_problem
 from synerise_profiles_api.models import Money, Product
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -24,7 +23,7 @@ from .rules import fields_of
 from .schema import Schema, schema_of
 from .unknown_names import refuse_reserved_names
 
-__all__ = ["OR_LEAVE_OUT", "PricedProducts", "price_products"]
+__all__ = ["OR_LEAVE_OUT", "PricedProducts", "iterator_of", "price_products"]
 
 OR_LEAVE_OUT: Final = ", or leave it out"
 """Ends what is said of a total that is computed where it is left out; a row has to have it."""
@@ -44,11 +43,16 @@ class PricedProducts:
     discount: Money | Unset
 
 
-def _iterator(products: Iterable[Any]) -> Iterator[Any]:
+def iterator_of(products: Iterable[Any]) -> Iterator[Any]:
+    """Iterate over products; raise InvalidRequestError for what is none of several."""
     given_type = type(products)
     if not issubclass(given_type, str | bytes | Mapping | Model):
-        with suppress(TypeError):  # of what cannot be iterated over, such as an array without dimensions
+        try:
             return iter(products)
+        except TypeError:  # of what cannot be iterated over, such as an array without dimensions
+            pass
+        except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+            raise InvalidRequestError(raised_problem(error).problem, field="products") from None
     raise InvalidRequestError(f"is no sequence of products: {given_type.__name__}", field="products")
 
 
@@ -69,7 +73,7 @@ def price_products(
     where each product has one. With `has_net_value`, a value that is left out is that sum too. Without `show_amounts`
     errors say what is wrong without the amounts: reasons why rows are refused reach logs and reports.
     """
-    items = [_read_item(item, f"products[{position}]") for position, item in enumerate(_iterator(products))]
+    items = [_read_item(item, f"products[{position}]") for position, item in enumerate(iterator_of(products))]
     currency = _SingleCurrency(show_codes=show_amounts)
     for item in items:
         for field, amount in item.amounts.items():

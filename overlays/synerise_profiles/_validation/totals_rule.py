@@ -14,6 +14,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_missing
 from synerise_profiles_api.types import UNSET
 
+from .amounts import is_currency_code
 from .object_rules import TRUTH_ERRORS
 from .rules import FieldProblem, Note, Rule, fields_of
 from .totals import OR_LEAVE_OUT, price_products
@@ -60,6 +61,8 @@ def _adds_up(value: Any) -> bool:
     try:
         row: Any = value if value.__class__ is dict else fields_of(value)
         revenue, code = _money(row["revenue"])
+        if not is_currency_code(code):
+            return False
         net, net_code = _money(row["value"])
         discount = row.get("discountAmount", UNSET)
         if net_code != code or not (discount is UNSET or _money(discount)[1] == code):

@@ -15,8 +15,9 @@ import orjson
 from synerise_profiles._batching.row_source import UnreadableRow, changed_error
 from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_default, plain_copy, raise_interrupt
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import plain, raised_problem
+from synerise_profiles_api.json_values import raised_problem
 
 from .entries import DIGEST_BYTES, SLOT_BYTES, slot_of
 from .report import MAX_NAMED, DeltaPlan
@@ -121,8 +122,8 @@ class UnchangedRows:
         for place, (row, digest) in enumerate(zip(block, digests, strict=True), self._counts.read):
             fields = (row if row.__class__ is dict else fields_of(row)) if digest else None
             if digest and is_digest(digest, at):
-                key = fields.get(key_field) if waiting and fields is not None else None
-                if not (_is_key(key) and key in waiting):
+                key = _written_key(fields.get(key_field)) if waiting and fields is not None else None
+                if key is None or key not in waiting:
                     at += DIGEST_BYTES
                     continue
             self._pass_over(start, at, passed, block)
@@ -138,8 +139,8 @@ class UnchangedRows:
 
     def _unexpected(self, place: int, row: Any, fields: Any, digest: bytes, at: int) -> Any:
         """Find the digest of a row elsewhere, and return where; or return the row, as it has to be compared."""
-        key = None if fields is None else fields.get(self._key)
-        if not digest or not _is_key(key):
+        key = None if fields is None or not digest else _written_key(fields.get(self._key))
+        if key is None:
             return self._undigested(place, row)
         if key not in self._waiting:
             moved_to = self._confirmed.find(digest, at)
@@ -152,17 +153,17 @@ class UnchangedRows:
     def _undigested(self, place: int, row: Any) -> Digested:
         """Return a row that has no digest or no key, for the run to say why; with the key's number where it has one."""
         is_unread = issubclass(type(row), UnreadableRow)
-        key: Any = None
+        key: str | int | None = None
         try:
             fields = _readable_fields(row)
-            key = None if fields is None else plain(fields.get(self._key))
+            key = None if fields is None else _written_key(fields.get(self._key))
         except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run
             raised_problem(error)
             fields = None
-        if fields is not None and not is_unread and not _is_key(key):
+        if fields is not None and not is_unread and key is None:
             return place, row, None, _NO_KEY, b""
         try:
-            key_bytes = orjson.dumps(key) if _is_key(key) else b""
+            key_bytes = b"" if key is None else orjson.dumps(key)
         except TypeError:  # a text or a number that JSON cannot carry
             key_bytes = b""
         return place, row, self._digests.number(key_bytes) if key_bytes else None, key_bytes, b""
@@ -228,8 +229,14 @@ def _readable_fields(row: Any) -> Mapping[str, Any] | None:
     return found
 
 
-def _is_key(key: Any) -> bool:
-    return (type(key) is str or type(key) is int) and bool(key)
+def _written_key(key: Any) -> str | int | None:
+    """Return a key as it is written as JSON, such as the text of a UUID; None for what is neither text nor number."""
+    if type(key) is not str and type(key) is not int:
+        try:
+            key = to_wire(key)
+        except InvalidRequestError:
+            return None
+    return key if (type(key) is str or type(key) is int) and key else None
 
 
 def _read_foreign(row: Any, error: TypeError) -> tuple[Any, bytes]:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypedDict, TypeVar
 
 from synerise_profiles._core.timing import SYSTEM_TIMING
 from synerise_profiles._validation.amounts import Amount
+from synerise_profiles._validation.plain_rows import read_once
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles._validation.unknown_names import refuse_reserved_names
 from synerise_profiles.deprecations import DeprecationPolicy, warn_deprecated
@@ -163,6 +164,8 @@ class Builder(EventBuilder):
             POST /v4/transactions, POST /v4/transactions/batch
         """
         changes = {"paymentInfo": payment, "source": source, "metadata": metadata}
+        with naming_operation(create.OPERATION):
+            old = read_once(old, "transaction")
         with naming_operation(create.OPERATION, _order_id_of(old)):
             made = updated_fields(old, products, changes, revenue=revenue, value=value, discount=discount, tag=tag)
             return self._make_transaction(made, UNSET)
@@ -241,6 +244,8 @@ class Builder(EventBuilder):
         Operation:
             POST /v4/events/cancelled-transaction, or `type` cancelled-transaction of a batch
         """
+        with naming_operation(_operation_of(CancelledTransaction)):
+            sent = read_once(sent, "transaction")
         with naming_operation(_operation_of(CancelledTransaction), _order_id_of(sent)):
             params = cancellation_params_of(sent, items, {"orderStatus": status}, tag)
         client = (fields_of(sent) or {}).get("client", {})
@@ -249,6 +254,8 @@ class Builder(EventBuilder):
     def _make(self, kind: type[E], fields: dict[str, Any], salt: SaltChoice | Unset) -> E:
         operation = _operation_of(kind)
         warn_deprecated(operation, self._deprecations, SYSTEM_TIMING.wall())  # in a batch nothing else would warn
+        with naming_operation(operation):
+            fields = {name: read_once(value, name) for name, value in fields.items()}
         with naming_operation(operation, _order_id_of(fields.get("params"))):
             time = fields["time"] = time_of(fields["time"], "time", self._now)
             wire = check_body(operation, fields)

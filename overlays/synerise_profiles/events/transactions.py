@@ -6,15 +6,17 @@ and salt, or cancelled by an event of its own; both are made here from the trans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
 from synerise_profiles._validation.amounts import Amount, amount_of, read_money
+from synerise_profiles._validation.plain_rows import read_items_once, read_once
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles._validation.schema import schema_of
-from synerise_profiles._validation.totals import PricedProducts, price_products
+from synerise_profiles._validation.totals import PricedProducts, iterator_of, price_products
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raised_problem
 from synerise_profiles_api.models import PaymentInfo, Product, Transaction
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -40,8 +42,9 @@ def purchase_fields(
     products: Products, fields: Fields, *, revenue: Amount | Unset, value: Amount | Unset, discount: Amount | Unset
 ) -> dict[str, Any]:
     """Add products and totals to the other fields of a purchase."""
-    priced = price_products(products, revenue=revenue, value=value, discount=discount)
-    return {**fields, "paymentInfo": _payment_info(fields["paymentInfo"]), **_totals(priced)}
+    fields = _read_fields(fields)
+    totals = _priced_totals(products, revenue=revenue, value=value, discount=discount)
+    return {**fields, "paymentInfo": _payment_info(fields["paymentInfo"]), **totals}
 
 
 def updated_fields(
@@ -59,12 +62,14 @@ def updated_fields(
     require_replaceable(fields)
     _check_tag(tag)
     before = list(fields.get("products") or ())
-    items = align_products(before, before if products is UNSET else products, tag)
+    items = align_products(before, before if products is UNSET else _read_products(products), tag)
     # While the products stay, so do the totals, since they may have been rounded.
     if products is UNSET and revenue is UNSET:
         revenue = fields.get("revenue", UNSET)
     if products is UNSET and value is UNSET:
         value = fields.get("value", UNSET)
+    revenue, value = read_once(revenue, "revenue"), read_once(value, "value")
+    discount = read_once(discount, "discountAmount")
     discount_amount = fields.get("discountAmount", UNSET) if discount is UNSET else discount
     priced = price_products(
         items,
@@ -74,7 +79,7 @@ def updated_fields(
         excluded_positions=tagged_positions(items, tag),
         has_net_value=_has_net_value(fields),
     )
-    given = {name: item for name, item in changes.items() if item is not UNSET}
+    given = {name: item for name, item in _read_fields(changes).items() if item is not UNSET}
     if "paymentInfo" in given:
         given["paymentInfo"] = _payment_info(given["paymentInfo"])
     kept = {name: item for name, item in fields.items() if name != "discountAmount"}
@@ -91,9 +96,10 @@ def cancellation_params(
     has_net_value: bool = False,
 ) -> dict[str, Any]:
     """Return the params of a cancellation: what was cancelled, with its totals."""
-    priced = price_products(products, revenue=revenue, value=value, discount=discount, has_net_value=has_net_value)
+    params = _read_fields(params)
+    totals = _priced_totals(products, revenue=revenue, value=value, discount=discount, has_net_value=has_net_value)
     payment = params["paymentInfo"]
-    return {**params, "paymentInfo": UNSET if payment is UNSET else _payment_info(payment), **_totals(priced)}
+    return {**params, "paymentInfo": UNSET if payment is UNSET else _payment_info(payment), **totals}
 
 
 def cancellation_params_of(
@@ -110,8 +116,7 @@ def cancellation_params_of(
             raise InvalidRequestError("has no item that is not cancelled already", field="products")
         revenue, value, discount = (fields.get(name, UNSET) for name in ("revenue", "value", "discountAmount"))
         return cancellation_params(left, params, revenue=revenue, value=value, discount=discount)
-    quantities: Mapping[int, object]
-    quantities = cast("Mapping[int, object]", items) if isinstance(items, Mapping) else dict.fromkeys(items)
+    quantities = _read_quantities(items)
     products = [
         _cancelled_item(bought, position, quantity, cancelled_positions) for position, quantity in quantities.items()
     ]
@@ -120,6 +125,19 @@ def cancellation_params_of(
     return cancellation_params(
         products, params, revenue=UNSET, value=UNSET, discount=UNSET, has_net_value=_has_net_value(fields)
     )
+
+
+def _read_quantities(items: CancelledItems) -> dict[Any, Any]:
+    """Return the cancelled quantity of each position, None for all of it; both are read once."""
+    try:
+        is_mapping = isinstance(items, Mapping)
+        given: dict[Any, Any] = dict(cast("Any", items)) if is_mapping else dict.fromkeys(items)
+    except Exception as error:  # noqa: BLE001 - what the caller iterates over may fail in any way
+        raise InvalidRequestError(raised_problem(error).problem, field="items") from None
+    return {
+        position: read_once(quantity, f"items[{position}]" if type(position) is int else "items")
+        for position, quantity in given.items()
+    }
 
 
 def _cancelled_item(
@@ -147,6 +165,33 @@ def _has_net_value(fields: Fields) -> bool:
     return revenue.amount != value.amount
 
 
+def _read_fields(fields: Fields) -> dict[str, Any]:
+    return {name: read_once(value, name) for name, value in fields.items()}
+
+
+def _read_products(products: Products) -> Iterator[Any]:
+    return read_items_once(iterator_of(products), "products")
+
+
+def _priced_totals(
+    products: Products,
+    *,
+    revenue: Amount | Unset,
+    value: Amount | Unset,
+    discount: Amount | Unset,
+    has_net_value: bool = False,
+) -> dict[str, Any]:
+    """Read what the caller gives, each value once, and return it as fields."""
+    priced = price_products(
+        _read_products(products),
+        revenue=read_once(revenue, "revenue"),
+        value=read_once(value, "value"),
+        discount=read_once(discount, "discountAmount"),
+        has_net_value=has_net_value,
+    )
+    return _totals(priced)
+
+
 def _totals(priced: PricedProducts) -> dict[str, Any]:
     fields: dict[str, Any] = {"products": priced.products, "revenue": priced.revenue, "value": priced.value}
     if priced.discount is not UNSET:
@@ -159,7 +204,7 @@ def _payment_info(payment: Payment) -> PaymentInfo | Mapping[str, Any]:
 
 
 def _transaction_fields(old: object) -> dict[str, Any]:
-    fields = fields_of(old)
+    fields = fields_of(read_once(old, "transaction"))
     if fields is None:
         problem = f"is neither a transaction nor a mapping with the publisher's keys: {type(old).__name__}"
         raise InvalidRequestError(problem, field="transaction")

@@ -119,7 +119,7 @@ class LineAssembler:
                 yield own, number, (record, prepared)
                 continue
             part = cell_of(prepared)
-            if part != above or part.__class__ is not above.__class__ or part.__class__ not in KEY_TYPES:
+            if part.__class__ is not above.__class__ or part.__class__ not in KEY_TYPES or part != above:
                 above, key = part, "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
             yield key, number, (record, prepared)
 

@@ -48,8 +48,8 @@ def condition_test(condition: object, clean: Callable[[Any], Any]) -> CellTest:
             raise ValueError("is a function of one argument, the cell")
         if is_coroutine_function(condition):
             raise ValueError("is a function, and no coroutine function, since what it returns is not awaited")
-        test = without_awaitables("where", condition)
-        return lambda cell: test(clean(cell))
+        function = without_awaitables("where", condition)
+        return lambda cell: function(clean(cell))
     if isinstance(condition, Mapping):
         return _table_test(cast("Mapping[str, object]", condition), clean)
     values = list(cast("Sequence[object]", condition)) if isinstance(condition, list | tuple) else [condition]

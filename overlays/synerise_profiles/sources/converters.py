@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, Final, TypeAlias
-from uuid import UUID
 
 import orjson
 
 from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly, unread_json
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_list, is_object
+from synerise_profiles_api.json_values import as_written, is_list, is_object, raised_problem
 
 from .errors import BadCellError
 
@@ -31,6 +30,7 @@ __all__ = [
     "list_converter",
     "lookup_converter",
     "number_converter",
+    "plain_cell",
     "require_type",
 ]
 
@@ -60,6 +60,7 @@ def convert_text(cell: Any) -> str:
         return cell
     if cell.__class__ is int:
         return _integer_text(cell)
+    cell = plain_cell(cell)
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, int):
@@ -70,16 +71,22 @@ def convert_text(cell: Any) -> str:
         return _decimal_text(cell)
     if isinstance(cell, datetime.date):
         return cell.isoformat()
-    if isinstance(cell, UUID):
-        return str(cell)
     if isinstance(cell, str):
-        return str.__str__(cell)
+        return cell
     raise BadCellError(f"is no text but a {type(cell).__name__}")
+
+
+def plain_cell(cell: Any) -> Any:
+    """Return a cell as a value of Python's own, as it would be written as JSON; a date, a decimal and a list stay."""
+    try:
+        return as_written(cell)
+    except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
+        raise BadCellError(raised_problem(error).problem) from None
 
 
 def _integer_text(cell: int) -> str:
     try:
-        return str(int(cell))
+        return str(cell)
     except ValueError:  # more digits than Python writes
         raise BadCellError(_TOO_LARGE) from None
 
@@ -90,11 +97,12 @@ def _decimal_text(cell: Decimal) -> str:
         raise BadCellError("is not finite")
     if max(cell.adjusted(), -exponent) > _MAX_DECIMAL_PLACES:
         raise BadCellError("is a decimal number of too many digits for a text")
-    return f"{cell:f}"
+    return Decimal.__format__(cell, "f")
 
 
 def convert_plain_text(cell: Any) -> str:
     """Write a text or a whole number. What has several spellings is no text unless a mapping says that it is one."""
+    cell = plain_cell(cell)
     if isinstance(cell, bool | float | Decimal | datetime.date):
         kind = (
             "truth value" if isinstance(cell, bool) else "date" if isinstance(cell, datetime.date) else "decimal number"
@@ -117,6 +125,9 @@ def convert_boolean(cell: Any) -> bool:
     """Read a word for yes or no."""
     if cell.__class__ is bool:
         return cell
+    cell = plain_cell(cell)
+    if cell.__class__ is bool:
+        return cell
     word = cell.strip().lower() if isinstance(cell, str) else str(cell) if isinstance(cell, int) else ""
     found = _BOOLEAN_WORDS.get(word)
     if found is None:
@@ -126,6 +137,7 @@ def convert_boolean(cell: Any) -> bool:
 
 def convert_json(cell: Any) -> Any:
     """Parse a text as JSON."""
+    cell = plain_cell(cell)
     if not isinstance(cell, str):
         return drop_nulls(cell)
     try:
@@ -185,6 +197,7 @@ def lookup_converter(values: Mapping[Any, Any]) -> Converter:
 
     def look_up(cell: Any) -> Any:
         try:
+            cell = plain_cell(cell)
             if cell.__class__ is bool:
                 return truths[cell]
             return values[cell.strip() if isinstance(cell, str) else cell]
@@ -198,6 +211,7 @@ def list_converter(separator: str | None) -> Converter:
     """Make the converter to a list of texts: those between separators, or the items of a list."""
 
     def split(cell: Any) -> Any:
+        cell = plain_cell(cell)
         if isinstance(cell, str):
             return [item for part in cell.split(separator) if (item := part.strip())]
         if isinstance(cell, list):
@@ -239,9 +253,12 @@ def number_converter(type_name: str, decimal: str, thousands: str) -> Converter:
             kind is float and keeps_floats and isfinite(cell)
         ):
             return cell
-        if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
+        plain = plain_cell(cell)
+        if plain.__class__ is not kind:
+            return read(plain)
+        if isinstance(plain, bool) or not isinstance(plain, int | float | Decimal):
             raise BadCellError(_NUMBER_PROBLEMS[type_name])
-        return _convert_number(type_name, cell)
+        return _convert_number(type_name, plain)
 
     return read
 
@@ -288,7 +305,7 @@ def _decimal(cell: str | float | Decimal) -> int | float:
         number = float(cell)  # so few digits come back as they were
         return int(number) if number.is_integer() else number
     try:
-        found: int | float = to_wire(Decimal(repr(float(cell)) if isinstance(cell, float) else cell))
+        found: int | float = to_wire(Decimal(repr(cell) if isinstance(cell, float) else cell))
     except InvalidOperation:
         raise BadCellError("is not a number") from None
     except InvalidRequestError:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from synerise_profiles._validation.rules import Rule
 
+from .converters import plain_cell
 from .datetime_formats import DIRECTIVES, EXCEL, ISO, UNITS_PER_SECOND, has_short_year, is_plain
 from .errors import BadCellError
 
@@ -55,6 +56,7 @@ def date_converter(
     def convert(cell: Any) -> str:
         if cell.__class__ is str:
             return known.get(cell) or read(cell)
+        cell = plain_cell(cell)
         if isinstance(cell, datetime.datetime):
             return finish(_date_in(zone, cell))
         if isinstance(cell, datetime.date):

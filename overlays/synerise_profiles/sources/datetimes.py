@@ -12,6 +12,7 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
+from .converters import plain_cell
 from .dates import parser_of
 from .datetime_formats import date_width
 from .errors import BadCellError
@@ -126,6 +127,7 @@ def datetime_converter(
         return local_times.in_zone(moment).isoformat() if offset is None else moment.isoformat() + offset
 
     def convert_other(cell: Any) -> str:
+        cell = cell if cell.__class__ is str else plain_cell(cell)
         if isinstance(cell, datetime.datetime):
             return finish(cell)
         if isinstance(cell, bool) or not isinstance(cell, str | int | float):

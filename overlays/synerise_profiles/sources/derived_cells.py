@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Any
 
+from synerise_profiles_api.json_values import raised_problem
+
 from .converters import Converter, convert_text
 from .errors import BadCellError
 
@@ -55,7 +57,11 @@ def cell_cleaner(*, trim: bool, null_values: Collection[str]) -> Callable[[Any],
         if cell.__class__ is str:
             cell = cell.strip() if trim else cell
             return "" if cell in words else cell
-        return "" if cell is None or is_nan(cell) else cell
+        try:
+            return "" if cell is None or is_nan(cell) else cell
+        except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way, and is refused later
+            raised_problem(error)
+            return cell
 
     return clean
 

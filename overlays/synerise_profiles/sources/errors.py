@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import InvalidOperation
 
 import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import TOO_DEEP, raised_problem
 
-__all__ = ["HIDDEN_NAME", "BadCellError", "MappingError", "MappingIssue", "printable_name"]
+__all__ = ["HIDDEN_NAME", "BadCellError", "MappingError", "MappingIssue", "cell_problem", "printable_name"]
 
 
 @attrs.frozen
@@ -60,3 +62,13 @@ def _rebuild(issues: tuple[MappingIssue, ...], operation: str, file: str) -> Map
 
 class BadCellError(ValueError):
     """A cell is not what its column is mapped as. The text is the reason; it never holds the cell."""
+
+
+def cell_problem(error: Exception) -> str:
+    """Say why a cell could not be read, without the cell; what is not the cell's is raised again."""
+    if isinstance(error, BadCellError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return TOO_DEEP
+    # Of numbers, a signalling NaN alone cannot be compared.
+    return "is not finite" if isinstance(error, InvalidOperation) else raised_problem(error).problem

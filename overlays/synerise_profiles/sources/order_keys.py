@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from synerise_profiles_api.json_values import raised_problem
+
 from .columns import CellDefaults, MappedTarget, converter_of
 from .converters import Converter, convert_text
 from .derived_cells import cell_cleaner
-from .errors import BadCellError
+from .errors import cell_problem
 from .targets import Target
 
 __all__ = ["KeyReader", "key_readers"]
@@ -51,10 +53,19 @@ def _reader(targets: Sequence[Target], defaults: CellDefaults) -> KeyReader:
             return cell
         try:
             return convert_text(convert(cell))
-        except BadCellError:  # its line is refused
-            return str(cell)
+        except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way; its line is refused
+            cell_problem(error)
+            return _text_of(cell)
 
     return read
+
+
+def _text_of(cell: Any) -> str:
+    try:
+        return str(cell)
+    except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
+        raised_problem(error)
+        return ""
 
 
 def _converter(target: Target) -> Converter:

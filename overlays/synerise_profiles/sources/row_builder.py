@@ -19,7 +19,7 @@ from synerise_profiles._batching.row_source import UnreadableRow
 
 from .converters import Converter, convert_plain_text, convert_text
 from .derived_cells import is_nan
-from .errors import BadCellError
+from .errors import cell_problem
 from .fields import ResolvedField
 from .targets import Empty
 
@@ -174,21 +174,22 @@ class RowBuilder:
         scope = {"columns": self.columns, "convert_other": convert_other}
         return _generate_function(self.root, head, self._unreadable_object, scope)
 
-    def _unreadable_cells(self, cells: Cells) -> UnreadableRow:
-        return self._unreadable_row(dict(zip(self.columns, cells, strict=False)), cells)
+    def _unreadable_cells(self, cells: Cells, error: Exception) -> UnreadableRow:
+        return self._unreadable_row(dict(zip(self.columns, cells, strict=False)), cells, error)
 
-    def _unreadable_object(self, found: dict[str, Any]) -> UnreadableRow:
-        return self._unreadable_row(found, [found.get(name) for name in self.columns])
+    def _unreadable_object(self, found: dict[str, Any], error: Exception) -> UnreadableRow:
+        return self._unreadable_row(found, [found.get(name) for name in self.columns], error)
 
-    def _unreadable_row(self, row: dict[str, Any], cells: Cells) -> UnreadableRow:
+    def _unreadable_row(self, row: dict[str, Any], cells: Cells, raised: Exception) -> UnreadableRow:
         """Find the first cell that cannot be read, and the fields of the row itself that can."""
+        cell_problem(raised)
         path, reason, fields = "", "", dict[str, Any]()
         for binding in self.bindings:
             try:
                 value = binding.value_of(cells)
-            except BadCellError as error:
+            except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
                 if not reason:
-                    path, reason = binding.path, f"column {binding.column!r} {error}"
+                    path, reason = binding.path, f"column {binding.column!r} {cell_problem(error)}"
             else:
                 if binding.name == binding.path and value is not OMITTED:
                     fields[binding.name] = value
@@ -208,19 +209,17 @@ def _cell_lines(bindings: Iterable[ColumnBinding], source: Callable[[int], str])
 def _generate_function(
     root: ObjectTemplate,
     head: Sequence[str],
-    unreadable_row: Callable[[Any], UnreadableRow],
+    unreadable_row: Callable[[Any, Exception], UnreadableRow],
     scope: Mapping[str, Any] | None = None,
 ) -> Callable[[Any], Row]:
     """Write the function of a tree as Python text, and execute it; the module says why, and what the text holds.
 
     The lines of `head` take the cells, with what is in `scope`.
     """
-    writer = _CodeWriter(
-        {"BadCellError": BadCellError, "is_nan": is_nan, "unreadable_row": unreadable_row, **(scope or {})}
-    )
+    writer = _CodeWriter({"is_nan": is_nan, "unreadable_row": unreadable_row, **(scope or {})})
     writer.add_object(root, "row")
     lines = ["def convert(cells):", *(f"    {line}" for line in head), "    try:", *writer.lines]
-    tail = ["    except BadCellError:", "        return unreadable_row(cells)", "    return row"]
+    tail = ["    except Exception as error:", "        return unreadable_row(cells, error)", "    return row"]
     exec("\n".join([*lines, *tail]), writer.scope)  # noqa: S102 - see the module
     convert: Callable[[Any], Row] = writer.scope["convert"]
     return convert

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import raise_if_of_a_signal
+from synerise_profiles_api.json_values import as_written, raise_if_of_a_signal
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
@@ -28,7 +28,7 @@ from .column_types import Column
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
-from .sql_json import RowsWithBadJson, json_positions, keep_digits, unread_json_of
+from .sql_json import RowsWithBadJson, UnreadJson, json_positions, keep_digits, unread_json_of
 from .tables import Table, duckdb_reader, tell_breaks
 
 __all__ = ["SqlSource", "read_sql"]
@@ -329,12 +329,14 @@ def _package_of(connection: object) -> str:
 
 
 def _column_of(name: str, cells: Sequence[Any]) -> Column:
-    """The column by the types of its first cells; where they differ, each is read by itself, as JSON is."""
-    found: set[type[object]] = {type(cell) for cell in cells if cell is not None and unread_json_of(cell) is None}
-    kinds = {_kind_of(kind) for kind in found}
-    if "other" in kinds:
-        strange = next(kind for kind in found if _kind_of(kind) == "other")
-        return Column(name, "other", strange.__name__)
+    """The column by the types of its first cells; where they differ, each is read by itself, as JSON is.
+
+    So a cell that JSON cannot carry costs its row alone, whether it is one of the first or comes later.
+    """
+    found: dict[type[object], object] = {
+        type(cell): cell for cell in cells if cell is not None and type(cell) is not UnreadJson
+    }
+    kinds = {_kind_of(kind, cell) for kind, cell in found.items()}
     (kind,) = kinds if len(kinds) == 1 else ("json",)
     if kind == "datetime" and any(cell is not None and cell.tzinfo is None for cell in cells):
         kind = "local_datetime"
@@ -342,5 +344,8 @@ def _column_of(name: str, cells: Sequence[Any]) -> Column:
     return Column(name, kind, type_text, may_be_nan=kind == "json")
 
 
-def _kind_of(cell_type: type[object]) -> str:
-    return next((kind for base, kind in _KINDS if issubclass(cell_type, base)), "other")
+def _kind_of(cell_type: type[object], cell: object) -> str:
+    """Return the kind of a cell by its type, or by that of the value as which it is written."""
+    written: object = as_written(cell)
+    types: list[type[object]] = [cell_type, type(written)]
+    return next((kind for given in types for base, kind in _KINDS if issubclass(given, base)), "other")

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
-
-from synerise_profiles_api.json_values import is_list
 
 from .converters import convert_json
 from .errors import BadCellError
@@ -72,6 +70,6 @@ def json_positions(description: Sequence[Any]) -> list[int]:
 
 def unread_json_of(cell: object) -> UnreadJson | None:
     """Return what stands in a cell, or in its list, for JSON that was not read."""
-    if is_list(cell):
-        return next(filter(None, map(unread_json_of, cell)), None)
-    return cell if isinstance(cell, UnreadJson) else None
+    if type(cell) is list:
+        return next(filter(None, map(unread_json_of, cast("list[object]", cell))), None)
+    return cell if type(cell) is UnreadJson else None

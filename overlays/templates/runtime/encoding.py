@@ -16,15 +16,17 @@ from .json_values import (
     MIN_INTEGER,
     NO_UNICODE,
     NOT_FINITE,
+    TOO_DEEP,
     TOO_LARGE,
     InvalidValueError,
     conversion_hint,
     is_list,
+    key_problem,
     plain,
     raised_problem,
     shown_key,
-    surrogate_path,
     unwritable_problem,
+    unwritten_problem,
 )
 from .names import missing_problem
 from .reading import ReadableModel
@@ -47,7 +49,6 @@ __all__ = [
 T = TypeVar("T")
 _MAX_MADE_ITEMS = 1_000_000
 _BINARY = (bytes, bytearray, memoryview)
-_TOO_DEEP = "is nested too deeply, or contains itself"
 
 
 class Model(ReadableModel):
@@ -93,7 +94,7 @@ def query_string(operation: Operation, pairs: Sequence[tuple[str, object]]) -> s
         except UnicodeEncodeError:
             raise InvalidRequestError(NO_UNICODE, operation=operation.name, field=name) from None
         except RecursionError:
-            raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field=name) from None
+            raise InvalidRequestError(TOO_DEEP, operation=operation.name, field=name) from None
     return "&".join(parts)
 
 
@@ -121,7 +122,12 @@ def list_items(operation: Operation, body: object) -> list[Any]:
     if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
         problem = f"expected a sequence of models or mappings, got {kind}"
         raise InvalidRequestError(problem, operation=operation.name, field="body")
-    if limits is None or isinstance(body, Sized):
+    if isinstance(body, Sized):
+        try:
+            items = _counted_items(body, len(body))
+        except InvalidValueError as error:
+            raise InvalidRequestError(error.problem, operation=operation.name, field="body") from None
+    elif limits is None:
         items = list(body)
     else:  # a generator may have no end
         items = list(islice(body, limits.max_items + 1))
@@ -181,7 +187,7 @@ def to_wire(value: object) -> Any:
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, field=_way(error).removeprefix(".")) from None
     except RecursionError:
-        raise InvalidRequestError(_TOO_DEEP) from None
+        raise InvalidRequestError(TOO_DEEP) from None
 
 
 def _require_object(operation: Operation, field: str, value: object) -> None:
@@ -204,7 +210,7 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
 
-def _is_sequence(value: object) -> TypeGuard[Iterable[Any]]:
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, _BINARY)
 
 
@@ -212,19 +218,23 @@ def _content(operation: Operation, body: object) -> tuple[bytes, Any]:
     wire: Any = None
     try:
         wire = _wire(body)
-        return orjson.dumps(wire), wire
+        if not is_list(wire):
+            return orjson.dumps(wire), wire
+        # Each by itself, so that a row may be nested as deeply as in a request of its own.
+        return b"[" + b",".join(map(orjson.dumps, wire)) + b"]", wire
     except InvalidValueError as error:
         raise InvalidRequestError(error.problem, operation=operation.name, field="body" + _way(error)) from None
     except RecursionError:
-        raise InvalidRequestError(_TOO_DEEP, operation=operation.name, field="body") from None
-    except TypeError as error:  # orjson's texts name types and encodings, never values
-        path = surrogate_path(wire)
-        problem = f"cannot be written as JSON: {error}" if path is None else NO_UNICODE
-        raise InvalidRequestError(problem, operation=operation.name, field=f"body{path or ''}") from None
+        raise InvalidRequestError(TOO_DEEP, operation=operation.name, field="body") from None
+    except TypeError as error:
+        path, problem = unwritten_problem(wire, error)
+        raise InvalidRequestError(problem, operation=operation.name, field=f"body{path}") from None
 
 
 def _way(error: InvalidValueError) -> str:
-    return "".join(reversed(error.steps))
+    """Return the way to a value; to what is nested too deeply, as far as it leads to a field of a row."""
+    steps = error.steps[::-1]
+    return "".join(steps if error.problem != TOO_DEEP else steps[: 2 + steps[0].startswith("[")])
 
 
 def _wire(value: Any) -> Any:
@@ -252,13 +262,15 @@ def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
         if item is UNSET:
             continue
         if type(key) is not str and not issubclass(type(key), str):
-            raise InvalidValueError(f"has a key of type {type(key).__name__}; keys are text")
+            raise InvalidValueError(key_problem(key))
         name = str.__str__(key)
         try:
             result[name] = _wire(item)
         except InvalidValueError as error:
             error.steps.append(f".{shown_key(name)}")
             raise
+        except RecursionError:
+            raise InvalidValueError(TOO_DEEP, f".{shown_key(name)}") from None
     return result
 
 
@@ -270,6 +282,8 @@ def _wire_items(values: Iterable[Any]) -> list[Any]:
         except InvalidValueError as error:
             error.steps.append(f"[{index}]")
             raise
+        except RecursionError:
+            raise InvalidValueError(TOO_DEEP, f"[{index}]") from None
     return result
 
 
@@ -303,8 +317,16 @@ def _wire_foreign(value: Any, kind: type[Any]) -> Any:
     if _is_sequence(value):
         if not _fits(value):
             raise InvalidValueError(f"has more than {_MAX_MADE_ITEMS:,} items; no request carries so many")
-        return _wire_items(value)
+        return _wire_items(_counted_items(value, len(value)))
     raise InvalidValueError(unwritable_problem(value))
+
+
+def _counted_items(values: Iterable[Any], count: int) -> list[Any]:
+    """Return the items of what says how many it has; refuse more, since they may come to no end."""
+    found = list(islice(values, count + 1))
+    if len(found) > count:
+        raise InvalidValueError("yields more items than its length says; give a list of them")
+    return found
 
 
 def _fits(value: Iterable[Any]) -> bool:

@@ -177,8 +177,7 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
         is_exact = keep_digits(cursor)
         cursor.execute(query) if params is None else cursor.execute(query, params)
         # A cursor on the server knows its columns when it has fetched.
-        is_on_server = bool(getattr(cursor, "name", None))
-        if cursor.description is None and not is_on_server:
+        if cursor.description is None and not getattr(cursor, "name", None):
             raise _no_rows_error()
         is_first = True
         while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:

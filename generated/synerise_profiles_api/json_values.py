@@ -10,7 +10,9 @@ import enum
 import math
 import re
 import uuid
-from typing import Any, TypeGuard
+from itertools import chain
+from types import FrameType
+from typing import Any, Final, TypeGuard
 
 from .types import UNSET
 
@@ -30,10 +32,12 @@ __all__ = [
     "is_missing",
     "is_moment",
     "is_object",
+    "is_of_a_signal",
     "key_problem",
     "looks_like_a_name",
     "objects_in",
     "plain",
+    "raise_if_of_a_signal",
     "raised_problem",
     "refusals_in",
     "shown_key",
@@ -47,6 +51,8 @@ _NAME = re.compile(r"(?!.*\d{5})[^\W\d][\w .:-]{0,79}")
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 TOO_LARGE = "is a whole number beyond 64 bits, of which JSON readers lose digits; send it as text"
 NOT_FINITE = "is NaN or infinite, which JSON cannot carry; leave the field out"
+_HANDLER_NAMES: Final = 4
+"""Where the arguments of a signal's handler stand among its names: it may be a method, or have `*args`."""
 NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
 TOO_DEEP = "is nested too deeply, or contains itself"
@@ -100,21 +106,33 @@ def raised_problem(error: Exception) -> InvalidValueError:
 
     What is not the value's is raised again: what the handler of a signal raised meanwhile, and a lack of memory.
     """
-    if isinstance(error, MemoryError) or _is_of_a_signal(error):
+    if isinstance(error, MemoryError):
         raise error
+    raise_if_of_a_signal(error)
     return InvalidValueError(f"raised {type(error).__name__} when it was read; give a value of a type of Python's own")
 
 
-def _is_of_a_signal(error: Exception) -> bool:
-    """Whether an error was raised by the handler of a signal, which runs in the midst of whatever is done."""
-    import signal  # noqa: PLC0415 - is needed for an error alone
+def raise_if_of_a_signal(error: Exception) -> None:
+    """Raise an error again that the handler of a signal raised, which runs in the midst of whatever is done."""
+    if is_of_a_signal(error):
+        raise error
 
-    handlers = (signal.getsignal(number) for number in signal.valid_signals())
-    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_code not in codes:
-        step = step.tb_next
-    return step is not None
+
+def is_of_a_signal(error: BaseException) -> bool:
+    """Whether the handler of a signal raised an error; Python alone gives it the frame in which that came."""
+    before, step = None, error.__traceback__
+    while step is not None:
+        frame = step.tb_frame
+        if before is not None and _is_of_handler(frame, before):
+            return True
+        before, step = frame, step.tb_next
+    return False
+
+
+def _is_of_handler(frame: FrameType, caller: FrameType) -> bool:
+    given: list[Any] = [frame.f_locals.get(name) for name in frame.f_code.co_varnames[:_HANDLER_NAMES]]
+    of_args: list[tuple[Any, ...]] = [item for item in given if type(item) is tuple]
+    return any(item is caller for item in chain(given, *of_args))
 
 
 def plain(value: Any) -> Any:

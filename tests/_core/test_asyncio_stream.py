@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import ssl
 import threading
@@ -224,3 +225,56 @@ def test_an_answer_that_comes_before_a_large_body_is_sent_is_told(listener: sock
             return answer
 
     assert asyncio.run(run()) == b"too large"
+
+
+class TermError(Exception):
+    """What the handler of a signal raises."""
+
+
+class StruckSocket:
+    """A socket at whose sending a signal comes."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner = inner
+
+    def send(self, data: bytes) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return self._inner.send(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("place", ["write", "read"])
+def test_what_the_handler_of_a_signal_raises_is_no_fault_of_the_connection(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Though the event loop closes that, and takes it for one."""
+
+    def handle(_number: int, _frame: object) -> None:
+        raise TermError
+
+    def strike(_stream: AsyncioStream, _data: bytes) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        async with opened(listener) as (stream, server):
+            if place == "write":
+                transport: object = stream._transport
+                transport._sock = StruckSocket(transport._sock)  # type: ignore[attr-defined]
+                with contextlib.suppress(TermError):
+                    await stream.write(b"x", 5)  # the loop says it at the next step
+                with pytest.raises(TermError):
+                    await stream.read(1, 5)
+            else:
+                monkeypatch.setattr(AsyncioStream, "data_received", strike)
+                server.sendall(b"x")
+                with pytest.raises(TermError):
+                    await stream.read(1, 5)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        asyncio.run(run())
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -40,6 +40,8 @@ CONTRADICTING = [
     (200, b'{"error":"x","error":null}'),
     (200, b'{"status":500,"at":{"status":1},"status":200}'),
     (200, b'{"status":"error"}'),
+    (200, b'{"status":"503 Service Unavailable"}'),
+    (202, b'{"status":" 404: Not Found"}'),
     (202, b'{"status":"FAILED","id":7}'),
     (202, b'{"success":false}'),
     (206, b""),
@@ -71,6 +73,9 @@ HARMLESS = [
     (200, b'{"id":1,"attributes":{"error":"x","errors":[1],"status":500,"success":false,"errorCode":"e"}}'),
     (200, b'{"error":null,"attributes":{"error":"x"},"tags":[{"error":"y"}]}'),
     (200, b'{"success":true,"status":"success"}'),
+    (202, b'{"status":"202 Accepted"}'),
+    (200, b'{"status":"5031 rows"}'),
+    (200, b'"503 rows"'),
 ]
 
 

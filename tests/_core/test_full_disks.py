@@ -87,8 +87,37 @@ def test_a_spill(size: int, tmp_path: Path) -> None:
     ids = [letter["row"]["customId"] for letter in letters]
     assert ids[:50] == [f"c-{n}" for n in range(50)]
     assert spill.read_bytes().endswith(b"}\n")
-    is_told = any("could not be written to the spill file" in str(warning.message) for warning in told)
+    texts = [str(warning.message) for warning in told]
+    is_told = any("could not be written to the spill file: File too large" in text for text in texts)
     assert is_told == (len(ids) < 100)
+    assert ids[50:] == [f"c-{n}" for n in range(100, 100 + len(ids) - 50)]
+    if 50 < len(ids) < 100:
+        words = f"the first {len(ids) - 50} of them are in the spill file, the other {100 - len(ids)} could not"
+        assert any(words in text for text in texts)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_letters_that_are_appended(size: int, tmp_path: Path) -> None:
+    """As many as there is room for; the error says how many these are, and the report has all."""
+    path = tmp_path / "letters.jsonl"
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    rows = [{"customId": f"c-{n}", "firstName": None} for n in range(ROWS)]
+    with Synerise(token="t", transport=transport) as client:
+        client.bulk.upsert_profiles(rows[:1], dead_letter=path)
+        problem = ""
+        with room_for(size):
+            try:
+                report = client.bulk.upsert_profiles(rows, dead_letter=path, dead_letter_mode="append")
+            except BulkStoppedError as error:
+                report, problem = error.report, error.problem
+            left = list(report.rejected)
+    letters = list(read_dead_letter(path))
+    assert path.read_bytes().endswith(b"}\n")
+    assert [letter["row"]["customId"] for letter in letters[1:]] == [f"c-{n}" for n in range(len(letters) - 1)]
+    assert len(left) == report.rejected_count() == report.read
+    if len(letters) <= report.read:
+        words = f"File too large; {len(letters) - 1} letters of the run are in it, the other "
+        assert f"{words}{report.read - len(letters) + 1} are in the report alone" in problem
 
 
 @pytest.mark.parametrize("make", [JsonLinesWriter, lambda file: CsvWriter(file, ["n"])])

@@ -65,7 +65,7 @@ def replace(path: Path, replaced: bytearray | None = None) -> None:
 
 
 def add(path: Path, line: bytes = b"late\n") -> None:
-    append_once(lambda: path, "path", line)
+    append_once(lambda: path, "path", [line])
 
 
 def join(path: Path, line: bytes = b"joined\n") -> None:

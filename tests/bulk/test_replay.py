@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import inspect
 import os
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
 import orjson
 import pytest
 
@@ -24,6 +26,7 @@ from synerise_profiles.bulk import (
     RejectedRowsError,
     ReplayReport,
     read_dead_letter,
+    replay_client,
     report_of,
 )
 from synerise_profiles.models import ProfileBatchItem
@@ -758,3 +761,39 @@ def test_an_empty_file_is_replayed(client: Synerise, replay: Replay, letters: Pa
 def test_both_clients_say_the_same() -> None:
     """The docstring and the arguments of the async method are those of the sync one."""
     assert inspect.getdoc(Bulk.replay) == inspect.getdoc(AsyncBulk.replay)
+
+
+@pytest.mark.parametrize(
+    ("name", "by_signal"),
+    [("open_letters", True), ("RejectionStore", True), ("Replay", True), ("RejectionStore", False), ("Replay", False)],
+)
+def test_what_comes_as_a_replay_begins_leaves_no_part(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, by_signal: bool
+) -> None:
+    """So the next one is not refused by it, while somebody holds the exception."""
+    path = tmp_path / "letters.jsonl"
+    transport = httpx.MockTransport(lambda _: httpx.Response(202))
+    make = getattr(replay_client, name)
+
+    def struck(*args: Any, **more: Any) -> Any:
+        if not by_signal:
+            raise KeyboardInterrupt
+        made = make(*args, **more)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with Synerise(token="t", base_url="http://localhost", transport=transport) as client:
+            client.bulk.upsert_profiles([{"city": "nobody"}], dead_letter=path)
+            content = path.read_bytes()
+            with monkeypatch.context() as patch:
+                patch.setattr(replay_client, name, struck)
+                with pytest.raises(KeyboardInterrupt) as caught:
+                    client.bulk.replay(path, dead_letter=path)
+            assert [each.name for each in tmp_path.iterdir()] == [path.name]
+            assert path.read_bytes().count(b"\n") == content.count(b"\n")
+            assert client.bulk.replay(path, dead_letter=path).read == 1
+            assert caught.value.__traceback__ is not None  # it is held until here
+    finally:
+        signal.signal(signal.SIGINT, before)

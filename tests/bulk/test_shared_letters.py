@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import json
 import os
 import pickle
@@ -163,15 +164,22 @@ TAKEN: dict[str, Callable[[Path], object]] = {
     "moved and linked": move_and_link_it,
     "notes behind": lambda path: path.write_bytes(path.read_bytes() + b"notes\n"),
 }
+CUT: dict[str, Callable[[Path], object]] = {
+    "emptied": lambda path: os.truncate(path, 0),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "rewritten": lambda path: path.write_bytes(b"# notes\n"),
+    "overwritten in place": lambda path: path.write_bytes(b"n" * path.stat().st_size * 2),
+}
 
 
-@pytest.mark.parametrize("count", [30, MANY])
-@pytest.mark.parametrize("how", TAKEN)
+@pytest.mark.parametrize(
+    ("how", "count"), [*((how, n) for how in TAKEN for n in (30, MANY)), *((how, MANY) for how in CUT)]
+)
 def test_letters_that_lose_their_file_are_in_another_one(client: Synerise, letters: Path, how: str, count: int) -> None:
     """All of the run: the error says where, no later run removes it, and the report is read from there."""
     with pytest.raises(BulkStoppedError, match=r"; what was written is in \.letters\.jsonl\.") as caught:
         client.bulk.upsert_profiles(
-            rows_with(lambda: TAKEN[how](letters), count), dead_letter=letters, dead_letter_mode="append"
+            rows_with(lambda: (TAKEN | CUT)[how](letters), count), dead_letter=letters, dead_letter_mode="append"
         )
     report = caught.value.report
     (part,) = letters.parent.glob(".*.part")
@@ -197,13 +205,38 @@ def test_a_part_that_is_removed_is_written_again(client: Synerise, letters: Path
     assert whole(caught.value.report)
 
 
-def test_letters_that_were_overwritten_are_told(client: Synerise, letters: Path) -> None:
-    """What is gone is gone; no report counts lines of somebody else as its own."""
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_a_folder_that_is_moved(client: Synerise, tmp_path: Path, mode: Any) -> None:
+    """The error says by which name the letters are in it, and how many; the report has all."""
+    folder = tmp_path / "night"
+    folder.mkdir()
+    with pytest.raises(BulkStoppedError, match=r"; its folder was moved or removed, with") as caught:
+        client.bulk.upsert_profiles(
+            rows_with(lambda: folder.rename(tmp_path / "moved")),
+            dead_letter=folder / "letters.jsonl",
+            dead_letter_mode=mode,
+        )
+    (left,) = (tmp_path / "moved").iterdir()
+    letters = list(read_dead_letter(left))
+    assert f"with {len(letters):,} letters in {left.name}" in str(caught.value)
+    assert letters
+    assert whole(caught.value.report, caught.value.report.read)
+
+
+def test_letters_that_were_overwritten_are_told(
+    client: Synerise, letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is gone is gone, where no disk had room for it twice; no report counts lines of somebody else as its own."""
 
     def act() -> None:
         letters.write_bytes(b"n" * letters.stat().st_size * 2)
 
-    with pytest.raises(BulkStoppedError, match="was changed by somebody else") as caught:
+    def make() -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("synerise_profiles.bulk.letter_file.unnamed_scratch_file", make)
+    problem = r"was changed by somebody else.*; what was written is in \.letters.*, without \d+ letters that nobody has"
+    with pytest.raises(BulkStoppedError, match=problem) as caught:
         client.bulk.upsert_profiles(rows_with(act), dead_letter=letters, dead_letter_mode="append")
     with pytest.raises(OSError, match="was changed by somebody else"):
         list(caught.value.report.rejected)

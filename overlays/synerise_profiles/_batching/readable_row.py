@@ -12,7 +12,9 @@ from typing import Any, Final, cast
 
 import orjson
 
+from synerise_profiles._validation.plain_rows import raise_interrupt
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 
 from .row_encoder import orjson_default
 
@@ -31,6 +33,7 @@ def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]
     try:
         return _readable(value, path, problems, inside)
     except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, as it is looked into
+        raise_if_of_a_signal(error)
         return _as_text(_text(value), path, problems, f"a value that raised {type(error).__name__} when it was read")
 
 
@@ -61,7 +64,8 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
         return float.__float__(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
     try:
         found: Any = orjson.loads(orjson.dumps(orjson_default(value)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        raise_interrupt(error)
         return _as_text(_text(value), path, problems, f"no value of JSON ({type(value).__name__})")
     return found
 
@@ -69,7 +73,8 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
 def _ordered(values: list[Any], path: str, problems: list[str]) -> list[Any]:
     try:
         return sorted(values)
-    except TypeError:
+    except TypeError as error:
+        raise_if_of_a_signal(error)
         problems.append(_problem(path, "it is a set of values that have no order of their own"))
         return sorted(values, key=_text)
 
@@ -77,7 +82,8 @@ def _ordered(values: list[Any], path: str, problems: list[str]) -> list[Any]:
 def _text(value: Any) -> str:
     try:
         return str.__str__(str(value))  # of a class of its own too
-    except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+        raise_if_of_a_signal(error)
         return type(value).__name__
 
 
@@ -113,7 +119,8 @@ def _digits(value: int) -> str:
     """Return a whole number as text, in base 16 where Python refuses so many digits."""
     try:
         return str.__str__(str(value))  # of a class of its own too
-    except ValueError:
+    except ValueError as error:
+        raise_if_of_a_signal(error)
         return hex(value)
 
 

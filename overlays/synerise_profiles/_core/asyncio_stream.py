@@ -13,10 +13,12 @@ import functools
 import math
 import socket
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import anyio
 import httpcore
+
+from synerise_profiles_api.json_values import is_of_a_signal, raise_if_of_a_signal
 
 __all__ = ["AsyncioStream", "connect_asyncio"]
 
@@ -78,7 +80,7 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
                 raise httpcore.ReadTimeout
         buffer = self._buffer
         if not buffer and self._lost is not None:
-            raise httpcore.ReadError from self._lost
+            self._fail(httpcore.ReadError)
         data = bytes(buffer[:max_bytes])
         del buffer[:max_bytes]
         if self._is_paused and not buffer and not self._is_over:
@@ -90,14 +92,14 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if not buffer:
             return
         if self._transport.is_closing():
-            raise httpcore.WriteError from self._lost
+            self._fail(httpcore.WriteError)
         self._transport.write(buffer)
         ends = None if timeout is None else self._loop.time() + timeout
         while not self._can_write:  # what arrives meanwhile wakes this too, but gives it no more time
             if not await self._wait(None if ends is None else ends - self._loop.time()):
                 raise httpcore.WriteTimeout
         if self._lost is not None:
-            raise httpcore.WriteError from self._lost
+            self._fail(httpcore.WriteError)
 
     async def aclose(self) -> None:
         self.abort()
@@ -120,6 +122,16 @@ class AsyncioStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._transport.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))
+
+    def _fail(self, kind: type[Exception]) -> NoReturn:
+        """Raise why the connection was lost; what a signal's handler raised in the midst of the loop, as itself.
+
+        The loop takes that for a fault of the connection.
+        """
+        lost = self._lost
+        if lost is not None and is_of_a_signal(lost):
+            raise lost
+        raise kind from lost
 
     def _take_rest(self) -> None:
         """Take what has arrived before a write failed: the event loop gives it up, and it may say why."""
@@ -162,8 +174,10 @@ async def connect_asyncio(host: str, port: int, seconds: float | None) -> Asynci
         with anyio.fail_after(deadline - loop.time()):
             _, stream = await loop.create_connection(functools.partial(AsyncioStream, sock), sock=sock)
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ConnectTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ConnectError from error
     return stream
 
@@ -185,6 +199,7 @@ async def _connect_socket(host: str, port: int, deadline: float) -> socket.socke
                 await loop.sock_connect(sock, address)
         except OSError as error:  # a TimeoutError is one
             sock.close()
+            raise_if_of_a_signal(error)
             failure = error
         except BaseException:
             sock.close()

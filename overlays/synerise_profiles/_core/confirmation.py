@@ -12,6 +12,7 @@ UnconfirmedResponseError.
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,8 @@ _COMMON_ERROR_FIELDS: Final = frozenset({"code", "detail", "success", "title", "
 _MAX_ERROR_BYTES: Final = 65_536
 """A longer list has records."""
 _PROBLEM_TYPE: Final = "application/problem+"
+_STATUS_LINE: Final = re.compile(r"\s*([45]\d\d)[\s:,;-]+[^\W\d]")
+"""A status of HTTP with its words, such as `503 Service Unavailable`."""
 _PAGE_STARTS: Final = (b"<!doctype", b"<html")
 
 
@@ -124,6 +127,8 @@ def _readings(text: bytes, data: Mapping[str, Any]) -> Iterator[Mapping[str, Any
 
 def _is_error(data: Mapping[str, Any], *, is_read: bool) -> bool:
     status = data.get("status")
+    if isinstance(status, str) and (line := _STATUS_LINE.match(status)):
+        status = line[1]
     if isinstance(status, str) and status.strip().isdecimal():
         status = int(status)
     elif is_read and isinstance(status, str):  # that of an export, which may have failed with an error of its own

@@ -6,6 +6,8 @@ from typing import Any, Final, cast
 
 import attrs
 
+from synerise_profiles_api.json_values import raise_if_of_a_signal
+
 __all__ = ["json_form", "plain_text", "plain_value"]
 
 _MIN_INTEGER: Final = -(2**63)
@@ -37,7 +39,8 @@ def plain_value(value: object) -> str | int | float | bool | None:
         return value
     try:
         return plain_text(str(value))
-    except Exception:  # noqa: BLE001 - a value of the caller's may fail in any way
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+        raise_if_of_a_signal(error)
         return type(value).__name__
 
 

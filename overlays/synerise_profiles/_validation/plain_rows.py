@@ -19,7 +19,7 @@ import orjson
 
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raised_problem, shown_key
+from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raise_if_of_a_signal, raised_problem, shown_key
 from synerise_profiles_api.types import UNSET
 
 __all__ = [
@@ -59,7 +59,11 @@ class ForeignValueError(TypeError):
 
 
 def raise_interrupt(error: Exception) -> None:
-    """Raise what came from outside while orjson asked a function, such as Ctrl-C, and which it hides behind its own."""
+    """Raise what came from outside while orjson asked a function, such as Ctrl-C, and which it hides behind its own.
+
+    So is what the handler of a signal raised, of whatever kind it is.
+    """
+    raise_if_of_a_signal(error)
     cause = error.__cause__
     if cause is not None and not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
         raise cause
@@ -209,7 +213,8 @@ def _plain_date(text: Any, kind: type[Any]) -> Any:
     own = datetime.datetime if issubclass(kind, datetime.datetime) else datetime.date
     try:
         found = own.fromisoformat(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        raise_if_of_a_signal(error)
         return text
     return found if found.isoformat() == text else text
 

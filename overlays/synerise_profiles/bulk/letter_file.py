@@ -24,7 +24,9 @@ from synerise_profiles._core.files import (
     WrittenFile,
     file_id,
     lines_between,
+    unnamed_scratch_file,
 )
+from synerise_profiles._core.wording import counted
 
 from .replaced_letters import ReplacedLetters
 
@@ -62,7 +64,7 @@ class LetterFile:
             self.notes[_NO_LOCKS_TEXT.format(self.name)] = 1
         self._replaced = replaced
         self._file: WrittenFile | None = file
-        self.left_in, self._has_carried = "", False
+        self.left_in, self._has_carried, self._lost = "", False, 0
         self._id: FileId | None = file.id
         self._is_held = False
         self._reader: WrittenFile | None = None
@@ -71,6 +73,9 @@ class LetterFile:
         self._places: array[int] = array("Q")
         self._count = 0
         self._end = 0 if isinstance(file, AppendFile) else file.size
+        self._spare: WrittenFile | None = None
+        """The lines once more, of `_spare_end` bytes, where somebody else may cut the file to which they are added."""
+        self._spare_end = 0
         self.waiting_lines: list[bytes] = []
         """Lines that were added and are not in the file yet, of `waiting_bytes` together."""
         self.waiting_bytes = 0
@@ -98,20 +103,40 @@ class LetterFile:
         try:
             if not isinstance(file, AppendFile):  # that one is written by others too
                 file.cut_to(self._end)
+            elif self._spare is not None or not self._places:
+                self._write_spare(content)
             end = file.write(content)
         except OSError as error:
             self.problem = self.problem or error
             return False
         start, size = end - len(content), sum(map(len, rest))
         segment, is_next = array("Q", (start, end)), bool(self._places) and self._places[-1] == start
-        written = self._count + count
+        written, spare_end = self._count + count, self._spare_end + len(content)
         # No call from here on, so that no signal's handler is called between.
         if is_next:
             self._places[-1] = end
         else:
             self._places += segment
         self._end, self._count, self.waiting_lines, self.waiting_bytes = end, written, rest, size
+        self._spare_end = spare_end
         return True
+
+    def _write_spare(self, content: bytes) -> None:
+        try:
+            spare = self._spare = self._spare or unnamed_scratch_file()
+            spare.cut_to(self._spare_end)
+            spare.write(content)
+        except OSError:  # then they are in the file alone
+            self._spare = None
+
+    def _kept_lines(self) -> Iterator[bytes]:
+        """Yield the lines that were written, whatever became of the file."""
+        spare = self._spare
+        if spare is None or spare.descriptor is None:
+            with contextlib.suppress(OSError):  # what somebody else has taken away
+                yield from self._written()
+        else:
+            yield from lines_between(spare.descriptor, 0, self._spare_end)
 
     def carry(self, lines: Iterable[bytes]) -> int:
         """Write lines of another file as they stand, which are not among those that were added; return their number."""
@@ -192,13 +217,16 @@ class LetterFile:
         except OSError as error:
             self.problem = self.problem or error
             self._leave(file)
+        if self.problem is not None and isinstance(file, AppendFile) and not self.left_in:
+            more = f"the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
+            self.left_in = f"; {self._count:,} letters of the run are in it, {more}"
         file = self._file or file  # what was left may be in another one
         if self._is_held:
             file.unlock()
             self._reader = file
         else:
             file.close()
-        self._file = None
+        self._file = self._spare = None
 
     @property
     def end_notes(self) -> dict[str, int]:
@@ -224,7 +252,10 @@ class LetterFile:
             with contextlib.suppress(OSError):  # then it is in the report alone
                 self._copy(file.target)
         if self.path != file.target and self.path.exists():
-            self.left_in = f"; what was written is in {self.path.name}"
+            lost = f", without {counted(self._lost, 'letter')} that nobody has any more" if self._lost else ""
+            self.left_in = f"; what was written is in {self.path.name}{lost}"
+        elif not file.target.parent.exists():
+            self.left_in = f"; its folder was moved or removed, with {self._count:,} letters in {self.path.name}"
 
     def _copy(self, target: Path) -> None:
         """Write the lines to a file beside the one that has lost its name, or what was written to it."""
@@ -232,17 +263,17 @@ class LetterFile:
             return
         copy = KeptFile(target)
         try:
-            with contextlib.suppress(OSError):  # what somebody else has taken away
-                _write_lines(copy, self._written())
-            end = _write_lines(copy, self.waiting_lines)
+            found, _ = _write_lines(copy, self._kept_lines())
+            _, end = _write_lines(copy, self.waiting_lines)
             copy.sync()
         except BaseException:
             copy.target.unlink(missing_ok=True)
             copy.close()
             raise
+        self._lost += self._count - found
         count, segment = self._count + len(self.waiting_lines), array("Q", (0, end))
         self.path, self._id, self._file, self._end, self._count = copy.target, copy.id, copy, end, count
-        self._places, self.waiting_lines, self.waiting_bytes = segment, [], 0
+        self._places, self.waiting_lines, self.waiting_bytes, self._spare = segment, [], 0, None
 
     def _hold(self, file: WrittenFile) -> None:
         """Keep readable what is taken back: in the part that loses its name, where a system allows it, or in memory."""
@@ -268,18 +299,18 @@ class LetterFile:
 
     def __getstate__(self) -> dict[str, Any]:
         self.flush()
-        return {**self.__dict__, "_file": None, "_reader": None}
+        return {**self.__dict__, "_file": None, "_reader": None, "_spare": None}
 
 
-def _write_lines(file: WrittenFile, lines: Iterable[bytes]) -> int:
-    """Write lines in pieces, and return where they end."""
-    content = bytearray()
-    for line in lines:
+def _write_lines(file: WrittenFile, lines: Iterable[bytes]) -> tuple[int, int]:
+    """Write lines in pieces; return how many they are, and where they end."""
+    content, count = bytearray(), 0
+    for count, line in enumerate(lines, 1):  # noqa: B007 - the last one is their number
         content += line
         if len(content) >= _BUFFER_BYTES:
             file.write(content)
             content.clear()
-    return file.write(content)
+    return count, file.write(content)
 
 
 def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_bytes: int | None = None) -> LetterFile:

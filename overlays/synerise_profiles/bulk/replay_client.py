@@ -17,6 +17,7 @@ from synerise_profiles._core.callables import takes
 from synerise_profiles._core.connections import warm_up, warm_up_async
 from synerise_profiles._core.error_chain import BULK_REPORT, ReportHolder, attach_report
 from synerise_profiles._core.files import file_id, refuse_same_files, refused, target_of
+from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
@@ -25,7 +26,7 @@ from synerise_profiles_api.names import Resource
 
 from .dead_letter import RejectionStore
 from .finish import RunEnd, finishing, finishing_async
-from .letter_file import DeadLetterMode, open_letters
+from .letter_file import DeadLetterMode, LetterFile, open_letters
 from .letter_reader import CellMapping
 from .replay import METHOD, Replay, ReplayReport
 from .replay_file import ReplayFile
@@ -37,6 +38,7 @@ from .settings import BulkSettings
 if TYPE_CHECKING:
     import datetime
 
+    from synerise_profiles._batching.throttle import Pace
     from synerise_profiles._core.config import Options
     from synerise_profiles._core.protocols import AsyncClientProtocol, ClientProtocol
     from synerise_profiles._core.timing import Timing
@@ -190,34 +192,65 @@ def open_replay(
 ) -> Generator[Replay]:
     """Check the call and the file, open the letters to be written, and close all of it however the replay ends."""
     settings = _checked_settings(options, timing)
-    mode = settings.dead_letter_mode
     file = ReplayFile(path)
+    replay: Replay | None = None
     try:
         target = _letter_target(settings, file)
         pace = settings.open_pace(client_options.base_url)
-        head = LetterHead(operation=METHOD)
-        is_own = target is not None and (str(target) == file.path or file_id(target) == file.id)
-        letters = None if target is None else open_letters(target, mode, head, file.size if is_own else None)
-        if letters is not None and target is not None and is_own and file_id(target) != file.id:
-            letters.close(is_kept=False)
-            raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
-        store = RejectionStore(letters)
-        replay = Replay(file, store, letters, options, client_options, timing, pace)
-        replay.cut_lines = list(file.cut_lines()) if is_own and file.notes else []
-        replay.report.dead_letter = target
-        replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
-        holder.report, holder.complete = replay.report, replay.end
         try:
+            with SignalHold():  # so that nothing comes between the making of the new file and who ends it
+                letters = None if target is None else _open_letters(target, settings, file)
+                replay = _make_replay(file, letters, options, client_options, timing, pace)
+                replay.report.dead_letter = target
+                replay.cut_lines = list(file.cut_lines()) if target is not None and _is_own(target, file) else []
+                holder.report, holder.complete = replay.report, replay.end
             yield replay
             replay.end(None)
         except BaseException as error:
-            error.__dict__[BULK_REPORT] = holder
-            _end_by(replay, error)
+            if replay is not None:
+                error.__dict__[BULK_REPORT] = holder
+                _end_by(replay, error)
             raise
+        store = replay.report.rejection_store
         if store.problem is not None:
             raise BulkStoppedError(store.problem, replay.report) from store.error
     finally:
         file.close()
+
+
+def _make_replay(
+    file: ReplayFile,
+    letters: LetterFile | None,
+    options: Mapping[str, Any],
+    client_options: Options,
+    timing: Timing,
+    pace: Pace | None,
+) -> Replay:
+    """Make a replay, or leave no trace of its new letters."""
+    try:
+        replay = Replay(file, RejectionStore(letters), letters, options, client_options, timing, pace)
+        replay.report.add_notes({**file.notes, **({} if letters is None else letters.notes)})
+    except BaseException:
+        if letters is not None:
+            letters.close(is_kept=False)
+        raise
+    return replay
+
+
+def _is_own(target: Path, file: ReplayFile) -> bool:
+    """Whether the new letters are to take the place of those that are read."""
+    return str(target) == file.path or file_id(target) == file.id
+
+
+def _open_letters(target: Path, settings: BulkSettings, file: ReplayFile) -> LetterFile:
+    """Open the new letters. Raises InvalidRequestError where the file that was read has lost its name since."""
+    head, is_own = LetterHead(operation=METHOD), _is_own(target, file)
+    size = file.size if is_own else None
+    letters = open_letters(target, settings.dead_letter_mode, head, size)
+    if is_own and file_id(target) != file.id:
+        letters.close(is_kept=False)
+        raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
+    return letters
 
 
 def _end_by(replay: Replay, error: BaseException) -> None:

@@ -26,6 +26,7 @@ from synerise_profiles_api import settings
 from synerise_profiles_api.api.events import server_time
 from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.names import closest_name
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
@@ -230,6 +231,7 @@ def _ask(request: Request[Any]) -> Workflow[Response[Any] | Exception]:
     try:
         outcome: Response[Any] | Exception = yield SendRequest(request, deadline=_MAX_CALL_SECONDS)
     except Exception as error:  # noqa: BLE001 - a hook or a token callable; it is what is wrong
+        raise_if_of_a_signal(error)
         return error
     return outcome
 

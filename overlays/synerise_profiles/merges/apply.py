@@ -20,6 +20,7 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._core.workflow import Checkpoint, Notify, SendOutcome, SendRequest, Workflow
 from synerise_profiles.errors import APIConnectionError, APIStatusError, ConfigurationError, ResponseDecodingError
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import RawJson, Response
 
@@ -318,7 +319,8 @@ def _describe_states(states: dict[Key, SourceState]) -> str:
 def _unexpected(predicted: Snapshot, outcome: SendOutcome[Profile]) -> tuple[str, ...]:
     try:
         now = snapshot_or_none(outcome)
-    except Exception:  # noqa: BLE001 - all is merged; that it cannot be compared is reported
+    except Exception as error:  # noqa: BLE001 - all is merged; that it cannot be compared is reported
+        raise_if_of_a_signal(error)
         now = None
     if now is None:
         return ("the target could not be read afterwards",)

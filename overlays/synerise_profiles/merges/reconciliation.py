@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from synerise_profiles._core.workflow import Pause, SendOutcome, Workflow
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.models import Profile
 
 from .key_type import Key, KeyType, find_by_uuid_request
@@ -74,7 +75,8 @@ def _all_found(outcomes: Sequence[SendOutcome[Profile]]) -> list[Snapshot | None
     """What was read; empty where a reading failed, for whatever reason."""
     try:
         return [snapshot_or_none(outcome) for outcome in outcomes]
-    except Exception:  # noqa: BLE001 - the caller reads again
+    except Exception as error:  # noqa: BLE001 - the caller reads again
+        raise_if_of_a_signal(error)
         return []
 
 
@@ -82,5 +84,6 @@ def _profile_of_uuid(outcome: SendOutcome[Profile]) -> Snapshot | None:
     """The profile that a uuid finds. A key that may not search by uuid learns nothing, and goes on without."""
     try:
         return snapshot_or_none(outcome)
-    except Exception:  # noqa: BLE001 - it is evidence, not a condition
+    except Exception as error:  # noqa: BLE001 - it is evidence, not a condition
+        raise_if_of_a_signal(error)
         return None

@@ -22,6 +22,7 @@ from synerise_profiles._core.files import append_once
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import is_of_a_signal
 
 from .inflight import AnswerResult
 from .settings import OnRejected, QueueSettings
@@ -41,8 +42,9 @@ class Callbacks:
     """The calls of the caller's functions that an answer leads to, one after the other; logs what was refused.
 
     What one raises goes to `after_error`, and from there to `on_error`, unless that raised it: whatever they do, the
-    queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception is raised
-    once all calls are made, unless that would end a thread in the background, where nobody would hear of it.
+    queue goes on. `errors` counts it. What a hook of the client raised comes first. What is no Exception, or was raised
+    by the handler of a signal, is raised once all calls are made, unless that would end a thread in the background,
+    where nobody would hear of it.
     """
 
     def __init__(self, settings: QueueSettings, answer_result: AnswerResult, *, is_background: bool = False) -> None:
@@ -87,7 +89,7 @@ class Callbacks:
         self.errors += 1
         log_raised(error)
         on_error = self._on_error
-        if not isinstance(error, self._told):
+        if not isinstance(error, self._told) or is_of_a_signal(error):
             self._interruption = self._interruption or error
         elif on_error is not None and (call is None or call.func != on_error):
             self._calls.appendleft(partial(on_error, error))
@@ -129,25 +131,45 @@ def report_end(
         return
     where = ""
     if settings.spill is not None:
-        try:
-            append_dead_letters(settings.spill, rows)
-            where = "; they were written to the spill file"
-        except (OSError, InvalidRequestError) as error:
-            warn, where = True, f"; they could not be written to the spill file ({type(error).__name__})"
+        where, is_written = _spill(settings.spill, rows)
+        warn = warn or not is_written
     text = f"{len(rows):,} of {were(stats.put, 'row')} left in the queue{where}"
     LOGGER.warning("%s", text)
     if warn:
         warnings.warn(text, UndeliveredWarning, stacklevel=2)
 
 
-def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> None:
-    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them."""
+def _spill(path: str | os.PathLike[str], rows: Sequence[Undelivered]) -> tuple[str, bool]:
+    """Append rows to the spill file, as many as there is room for; say what became of them, and whether all are there.
+
+    The file is not named: folders may be named after people.
+    """
+    try:
+        count, error = append_dead_letters(path, rows)
+    except InvalidRequestError as refusal:
+        return f"; they could not be written to the spill file, which {refusal.problem}", False
+    except OSError as failure:
+        count, error = 0, failure
+    if error is None:
+        return "; they were written to the spill file", True
+    reason = error.strerror or type(error).__name__
+    if not count:
+        return f"; they could not be written to the spill file: {reason}", False
+    first, others = f"the first {count:,} of them are in the spill file", f"the other {len(rows) - count:,}"
+    return f"; {first}, {others} could not be written to the spill file: {reason}", False
+
+
+def append_dead_letters(path: str | os.PathLike[str], rows: Iterable[Undelivered]) -> tuple[int, OSError | None]:
+    """Append rows to a dead-letter file: a JSON line each, as `client.bulk` writes them.
+
+    Returns how many fitted, and why the others did not. Raises OSError, InvalidRequestError.
+    """
     lines: list[bytes] = []
     for row in rows:
         effect = "it may have been applied, and can be sent again" if row.maybe_applied else "it was not applied"
         data = {"index": row.index, "stage": "unsent", "reason": f"the queue was closed; {effect}"}
         lines.append(letter_line(LetterHead(operation=row.operation), data, LetterRow(row.row)))
-    append_once(lambda: letter_target(path, "spill", is_appended=True), "spill", b"".join(lines), may_hold_letters)
+    return append_once(lambda: letter_target(path, "spill", is_appended=True), "spill", lines, may_hold_letters)
 
 
 def _rejection(chunk: Chunk, position: int, refusal: Refusal) -> Rejection:

@@ -22,7 +22,7 @@ from synerise_profiles._validation.rules import FieldProblem
 from synerise_profiles._validation.totals import price_products
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_object
+from synerise_profiles_api.json_values import is_object, raise_if_of_a_signal
 from synerise_profiles_api.types import UNSET
 
 from .fields import ResolvedField
@@ -211,7 +211,8 @@ def _priced(products: Iterable[Any]) -> tuple[Decimal, str] | None:
                     return None
                 currency = price["currency"]
             total = add(total, _exact_product(price["amount"], product["quantity"]))
-    except (KeyError, TypeError, ArithmeticError, ValueError):
+    except (KeyError, TypeError, ArithmeticError, ValueError) as error:
+        raise_if_of_a_signal(error)
         return None
     return None if currency is None else (total, currency)
 
@@ -219,7 +220,8 @@ def _priced(products: Iterable[Any]) -> tuple[Decimal, str] | None:
 def _is_money(money: Any, total: Decimal, currency: str) -> bool:
     try:
         return bool(money.get("currency", currency) == currency and _decimal(money["amount"]) == total)
-    except (TypeError, ArithmeticError, ValueError):
+    except (TypeError, ArithmeticError, ValueError) as error:
+        raise_if_of_a_signal(error)
         return False
 
 
@@ -286,5 +288,6 @@ def _path_text(path: FieldPath, field: str) -> str:
 def _json_size(value: Any) -> int:
     try:
         return len(orjson.dumps(value, orjson_default, ORJSON_OPTIONS))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError) as error:
+        raise_if_of_a_signal(error)
         return 0

@@ -22,6 +22,7 @@ from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
@@ -131,6 +132,7 @@ class ParquetSource(ArrowSource):
                     yield batch
                     count += batch.num_rows
         except (self._arrow.ArrowException, OSError) as error:
+            raise_if_of_a_signal(error)
             place = min(bisect.bisect_right(self._ends, count), len(self._ends) - 1)
             where = self._files.name_of(self._files.paths[place])
             where += "" if place == len(self._ends) - 1 else ", or a file after it,"
@@ -183,6 +185,7 @@ def _open_files(arrow: Any, files: ParquetFiles) -> _Content:
                 for name in _hidden_columns(found, files.folder_columns, files.folder_values(path)):
                     hidden.setdefault(name, f"in {files.name_of(path)} {_OTHER_VALUES}")
             except (arrow.ArrowException, OSError) as error:
+                raise_if_of_a_signal(error)
                 file.seek(0)
                 raise _refused_file(files.name_of(path), file.read(4096), error) from None
     make = partial(

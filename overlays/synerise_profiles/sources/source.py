@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.types import Operation
 
 from .assembly import LineAssembler
@@ -151,5 +152,6 @@ def _purchase_key(row: Any) -> int | None:
     """Return what stands for the order and the profile of a row; None for one that has none, or is not well formed."""
     try:
         return hash((row["orderId"], *row["client"].values()))
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError) as error:
+        raise_if_of_a_signal(error)
         return None

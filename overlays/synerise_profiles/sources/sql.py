@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import as_written
+from synerise_profiles_api.json_values import as_written, raise_if_of_a_signal
 from synerise_profiles_api.names import checks_names
 
 from .arrow import ArrowSource
@@ -177,8 +177,7 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
         is_exact = keep_digits(cursor)
         cursor.execute(query) if params is None else cursor.execute(query, params)
         # A cursor on the server knows its columns when it has fetched.
-        is_on_server = bool(getattr(cursor, "name", None))
-        if cursor.description is None and not is_on_server:
+        if cursor.description is None and not getattr(cursor, "name", None):
             raise _no_rows_error()
         is_first = True
         while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:
@@ -190,8 +189,10 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
                 found = RowsWithBadJson(found)
             yield names, found
     finally:
-        with suppress(Exception):  # its connection may have been closed before it
+        try:
             cursor.close()
+        except Exception as error:  # noqa: BLE001 - its connection may have been closed before it
+            raise_if_of_a_signal(error)
 
 
 def _check_selects(query: object) -> None:

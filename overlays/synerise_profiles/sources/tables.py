@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import is_object
+from synerise_profiles_api.json_values import is_object, raise_if_of_a_signal
 
 from .errors import printable_name
 
@@ -48,6 +48,7 @@ def open_table(arrow: Any, table: Any) -> Table:
             if found is not None:
                 return found
     except (arrow.ArrowException, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise_if_of_a_signal(error)
         if isinstance(error, InvalidRequestError):
             raise
         raise InvalidRequestError(
@@ -161,6 +162,7 @@ def _delta_dataset(table: Any) -> Any:
     try:
         return table.to_pyarrow_dataset()
     except Exception as error:
+        raise_if_of_a_signal(error)
         if type(table).__module__.partition(".")[0] != "deltalake" or isinstance(error, OSError):
             raise
         problem = f"has no dataset of pyarrow ({type(error).__name__}), as with deletion vectors"

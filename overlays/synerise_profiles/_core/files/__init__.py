@@ -22,7 +22,14 @@ from .databases import (
 )
 from .lines import last_line, lines_between
 from .locks import settled_size
-from .scratch import named_scratch_file, scratch_file, scratch_folder, spooled_file, telling_full_disk
+from .scratch import (
+    named_scratch_file,
+    scratch_file,
+    scratch_folder,
+    spooled_file,
+    telling_full_disk,
+    unnamed_scratch_file,
+)
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
 from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file
@@ -60,4 +67,5 @@ __all__ = [
     "target_of",
     "telling_full_disk",
     "temporary_folder",
+    "unnamed_scratch_file",
 ]

@@ -132,17 +132,31 @@ class AppendFile(WrittenFile):
             raise OSError(errno.ESTALE, _GONE_TEXT)
 
 
-def append_once(target: Callable[[], Path], argument: str, content: bytes, may_hold: MayHold | None = None) -> None:
-    """Add lines to a file that others share, which may be replaced just then. Raises OSError, InvalidRequestError.
+def append_once(
+    target: Callable[[], Path], argument: str, lines: Sequence[bytes], may_hold: MayHold | None = None
+) -> tuple[int, OSError | None]:
+    """Add lines to a file that others share, which may be replaced just then; all in one piece, if there is room.
 
-    `target` returns the file, after it has looked at what that holds.
+    `target` returns the file, after it has looked at what that holds. Returns how many lines fitted, and why the others
+    did not. Raises OSError where the file cannot be found, InvalidRequestError.
     """
     for tries_left in reversed(range(_MAX_TRIES)):
         with AppendFile(target(), argument, is_locked=False, may_hold=may_hold) as file:
             try:
-                file.write(content)
+                file.write(b"".join(lines))
             except OSError as error:
                 if error.errno == errno.ESTALE and tries_left:
                     continue
-                raise
-            return
+                return _append_one_by_one(file, lines), error
+            break
+    return len(lines), None
+
+
+def _append_one_by_one(file: AppendFile, lines: Sequence[bytes]) -> int:
+    """Add the first lines, as many as there is room for."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for line in lines:
+            file.write(line)
+            count += 1
+    return count

@@ -75,9 +75,12 @@ class _Closable(Protocol):
 _closed_in_children: Final = weakref.WeakSet[_Closable]()
 
 
-def close_in_children(file: _Closable) -> None:
-    """Close what a child of fork got of a file: a lock lasts while any process has it open, were its owner dead."""
-    _closed_in_children.add(file)
+def close_in_children(file: _Closable, *, is_open: bool = True) -> None:
+    """Close what a child of fork got of a file: a lock lasts while any process has it open, were its owner dead.
+
+    One that is closed is forgotten: what a signal's handler raises while that goes by itself, Python tells nobody.
+    """
+    (_closed_in_children.add if is_open else _closed_in_children.discard)(file)
 
 
 def _close_after_fork() -> None:

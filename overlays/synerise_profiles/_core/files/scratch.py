@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -11,7 +12,14 @@ from typing import IO, Final, cast
 
 from .writing import WrittenFile
 
-__all__ = ["named_scratch_file", "scratch_file", "scratch_folder", "spooled_file", "telling_full_disk"]
+__all__ = [
+    "named_scratch_file",
+    "scratch_file",
+    "scratch_folder",
+    "spooled_file",
+    "telling_full_disk",
+    "unnamed_scratch_file",
+]
 
 _NO_ROOM_CODES: Final = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
 _NO_ROOM_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,6 +44,12 @@ def scratch_folder(prefix: str) -> Generator[Path]:
     """Make a folder for its owner alone, which goes at the end of the block with all that is in it."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         yield Path(name)
+
+
+def unnamed_scratch_file() -> WrittenFile:
+    """Make a temporary file without a name, which goes when it is closed."""
+    with tempfile.TemporaryFile() as file:
+        return WrittenFile(Path(), os.dup(file.fileno()))
 
 
 def named_scratch_file(prefix: str) -> WrittenFile:

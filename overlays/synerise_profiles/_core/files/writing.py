@@ -91,7 +91,7 @@ class WrittenFile:
                 left = left[os.write(self._descriptor, left) :]
         except OSError:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, start)
+                self.cut_to(start)
             raise
         return start + len(content)
 
@@ -99,6 +99,7 @@ class WrittenFile:
         """Cut off what is behind, as an interruption may have left it there. Raises OSError."""
         if self.size > end:
             os.ftruncate(self._descriptor, end)
+            os.lseek(self._descriptor, end, os.SEEK_SET)
 
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Say that what was written is to stay."""
@@ -123,6 +124,7 @@ class WrittenFile:
         self.unlock()
         self._descriptor = -1
         close_all(self._opened)
+        close_in_children(self, is_open=False)
 
     def __enter__(self) -> Self:
         return self

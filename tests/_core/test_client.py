@@ -60,7 +60,7 @@ async def async_token() -> str:
         ({"token": TOKEN, "timeout": float("nan")}, "timeout: expected a positive number"),
         ({"token": TOKEN, "timeout": float("inf")}, "timeout: expected a positive number"),
         ({"token": TOKEN, "timeout": True}, "timeout: expected a positive number"),
-        ({"token": TOKEN, "timeout": None}, "timeout: expected a positive number"),
+        ({"token": TOKEN, "timeout": None}, "timeout: expected seconds, got None"),
         ({"token": TOKEN, "timeout": (1, 2)}, "timeout: expected seconds, or a tuple of 4"),
         ({"token": TOKEN, "timeout": (1, 2, 3, -4)}, "timeout: expected a positive number"),
         ({"token": TOKEN, "max_retries": -1}, "max_retries: expected a whole number"),

@@ -63,7 +63,7 @@ def test_what_did_not_arrive_is_named_by_row_and_field(client: Synerise, capsys:
     client.profiles.upsert({"customId": "other", "email": "taken@example.com"})
     client.profiles.upsert({"customId": "c-2"})
     Path("c.csv").write_text("customId,email,city\nc-1,one@example.com,x\nc-2,taken@example.com,y\n")
-    out, _ = told(capsys, 1, "import", "profiles", "c.csv", "--verify-sample", "10")
+    out, _ = told(capsys, 1, "import", "profiles", "c.csv", "--verify-sample", "10", "--verify-within", "0.2")
     assert out[-1] == "  not as sent: line 3, customId … is not as it was sent: city, email"
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Coroutine
-from contextlib import suppress
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodDescriptorType, MethodType
 from typing import Any, Final, cast
+
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 
 __all__ = ["closed_coroutine", "is_awaitable", "is_coroutine_function", "takes"]
 
@@ -27,7 +28,8 @@ def takes(function: object, arguments: int) -> bool:
         return False
     try:
         return _takes(function, (None,) * arguments, {})
-    except Exception:  # noqa: BLE001 - whatever an odd one raises when it is looked at
+    except Exception as error:  # noqa: BLE001 - whatever an odd one raises when it is looked at
+        raise_if_of_a_signal(error)
         return True
 
 
@@ -36,7 +38,8 @@ def is_coroutine_function(value: object) -> bool:
     try:
         function = _within(value)
         return type(function) is FunctionType and inspect.iscoroutinefunction(function)
-    except Exception:  # noqa: BLE001 - likewise
+    except Exception as error:  # noqa: BLE001 - likewise
+        raise_if_of_a_signal(error)
         return False
 
 
@@ -58,8 +61,10 @@ def closed_coroutine(result: object) -> bool:
         return inspect.isawaitable(result)
     if not issubclass(kind, Coroutine):
         return False
-    with suppress(Exception):  # it may be somebody's own class
+    try:
         result.close()  # type: ignore[attr-defined]  # or Python warns that it was never awaited
+    except Exception as error:  # noqa: BLE001 - it may be somebody's own class
+        raise_if_of_a_signal(error)
     return True
 
 

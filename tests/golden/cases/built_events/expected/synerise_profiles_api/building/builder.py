@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typing_extensions import deprecated
 
 from ..built import BuiltEvent, SaltChoice
+from ..names import checks_names
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class EventBuilder:
         raise NotImplementedError
 
     @deprecated("events.page_seen is deprecated: use events.custom.", category=None)
+    @checks_names
     def page_seen(
         self,
         *,
@@ -64,6 +66,7 @@ class EventBuilder:
         fields: dict[str, Any] = {"client": client, "params": params, "label": label, "time": time}
         return self._make(PageSeen, fields, salt)
 
+    @checks_names
     def custom(
         self,
         *,

@@ -77,6 +77,7 @@ def values(column, target="attributes.x"):
     [
         (pa.array([6, None, 0]), [6, "missing", 0]),
         (pa.array([2.55, None, float("nan"), 0.0]), [2.55, "missing", "missing", 0.0]),
+        (pa.array([123456792.0, 16777218.0], pa.float32()), [123456792.0, 16777218.0]),
         (pa.array([0.1, None, 16777216], pa.float32()), [0.1, "missing", 16777216.0]),
         (pa.array([[0.1, None], None], pa.list_(pa.float32())), [[0.1, None], "missing"]),
         (pa.array([[0.1, 0.3]], pa.list_(pa.float32(), 2)), [[0.1, 0.3]]),

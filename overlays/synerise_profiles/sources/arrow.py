@@ -5,6 +5,7 @@ How a table gives its batches is found by `tables`. Here the columns become Pyth
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -183,9 +184,16 @@ def _with_short_digits(arrow: Any, column: Any) -> Any:
     if texts is column.type:
         return column
     try:
-        return column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
+        short = column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
+        return short if short.type != arrow.float64() else _with_whole_numbers(column.cast(short.type), short)
     except arrow.ArrowNotImplementedError:  # an older pyarrow does not cast all that is nested
         return column
+
+
+def _with_whole_numbers(exact: Any, short: Any) -> Any:
+    """Leave whole numbers as they are, however large: rounded to short digits, an identifier would be another one."""
+    compute: Any = importlib.import_module("pyarrow.compute")
+    return compute.if_else(compute.equal(compute.floor(exact), exact), exact, short)
 
 
 def _half(value: float) -> float:

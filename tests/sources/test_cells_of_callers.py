@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import io
 import uuid
@@ -27,6 +28,18 @@ class Percent(float):
         return "a share"
 
     __str__ = __repr__
+
+
+class NoMoment(datetime.datetime):
+    """A datetime that is none, as NaT of pandas is."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = datetime.datetime.__hash__
+
+    def isoformat(self, *_: Any) -> str:
+        return "NaT"
 
 
 class Cents(Decimal):
@@ -158,7 +171,11 @@ def cyclic() -> list[Any]:
 
 @pytest.mark.parametrize("place", [0, 2500])
 @pytest.mark.parametrize("target", ["attributes.x", "firstName", *("text", "integer", "boolean", "json", "date")])
-@pytest.mark.parametrize("make", [lambda: Decimal("sNaN"), Loaded, cyclic], ids=["sNaN", "raises", "cyclic"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Decimal("sNaN"), Loaded, cyclic, lambda: NoMoment(2026, 1, 1)],
+    ids=["sNaN", "raises", "cyclic", "NaT"],
+)
 def test_a_cell_that_cannot_be_read_costs_its_row_alone(
     client: Any, make: Callable[[], Any], target: str, place: int
 ) -> None:

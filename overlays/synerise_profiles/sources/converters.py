@@ -18,7 +18,7 @@ import orjson
 from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly, unread_json
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import as_written, is_list, is_object, raised_problem
+from synerise_profiles_api.json_values import NO_MOMENT, as_written, is_list, is_moment, is_object, raised_problem
 
 from .errors import BadCellError
 
@@ -79,9 +79,13 @@ def convert_text(cell: Any) -> str:
 def plain_cell(cell: Any) -> Any:
     """Return a cell as a value of Python's own, as it would be written as JSON; a date, a decimal and a list stay."""
     try:
-        return as_written(cell)
+        found = as_written(cell)
+        is_none = isinstance(found, datetime.datetime) and not is_moment(found)
     except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
         raise BadCellError(raised_problem(error).problem) from None
+    if is_none:
+        raise BadCellError(NO_MOMENT)
+    return found
 
 
 def _integer_text(cell: int) -> str:

@@ -782,22 +782,24 @@ def test_each_event_loop_has_its_own_connections() -> None:
         assert 3 == server.connections
 
 
+async def call_four_times(client: AsyncSynerise) -> None:
+    """Make four calls at once."""
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(client.tags.list)
+
+
 @pytest.mark.parametrize("is_tls", [False, True])
 def test_connections_of_ended_event_loops_are_closed(certificate: Path, *, is_tls: bool) -> None:
     """One client for many `asyncio.run`: the next one, or `aclose`, closes the sockets of those before."""
     context = ssl.create_default_context(cafile=certificate) if is_tls else False
-
-    async def calls(client: AsyncSynerise) -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(4):
-                group.start_soon(client.tags.list)
 
     async def serve_and_run() -> None:
         async with answering(server_context(certificate) if is_tls else None) as url:
             client = AsyncSynerise(token="t", base_url=url, verify=context, timeout=10.0)
             before = own_connections(url)
             for _ in range(5):
-                await asyncio.to_thread(asyncio.run, calls(client))
+                await asyncio.to_thread(asyncio.run, call_four_times(client))
                 assert before < own_connections(url) <= before + 4
             await asyncio.to_thread(asyncio.run, client.aclose())
             assert before == own_connections(url)
@@ -818,17 +820,12 @@ def test_connections_of_ended_runs_of_trio_are_closed(certificate: Path, *, is_t
     """One client for many `trio.run`: each closes its sockets, without a warning."""
     context = ssl.create_default_context(cafile=certificate) if is_tls else False
 
-    async def calls(client: AsyncSynerise) -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(4):
-                group.start_soon(client.tags.list)
-
     async def serve_and_run() -> None:
         async with answering(server_context(certificate) if is_tls else None) as url:
             client = AsyncSynerise(token="t", base_url=url, verify=context, timeout=10.0)
             before = own_connections(url)
             for _ in range(3):
-                await asyncio.to_thread(anyio.run, calls, client, backend="trio")
+                await asyncio.to_thread(anyio.run, call_four_times, client, backend="trio")
                 gc.collect()
                 assert before == own_connections(url)
 

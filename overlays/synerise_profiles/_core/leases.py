@@ -157,11 +157,11 @@ class ExchangeState:
     """What one request and its response have done on a connection, and how long and how large they may get."""
 
     __slots__ = (
-        "_deadline",
         "_held",
         "_holds_head",
         "_max_bytes",
         "_max_response_bytes",
+        "deadline",
         "has_sent",
         "is_cut",
         "received",
@@ -173,7 +173,7 @@ class ExchangeState:
 
     def start(self, deadline: float | None, content_length: int = 0) -> None:
         """Begin an exchange; `deadline` is a moment of the monotonic clock, `content_length` that of the request."""
-        self._deadline = deadline
+        self.deadline = deadline
         self._holds_head = 0 < content_length <= _MAX_JOINED_BYTES
         self._held = b""
         self._max_bytes = _MAX_HEAD_BYTES
@@ -208,9 +208,6 @@ class ExchangeState:
             raise ResponseTooLargeError("too many bytes")
         return data
 
-    def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
-        """Return the seconds that a step may take: its own, or what is left of the deadline."""
-        return step_seconds(timeout, self._deadline, error)
 
 
 def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:

@@ -243,10 +243,10 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             await lease.connection.aclose()
         return None
 
-    async def _connect(self, timeout: float | None, deadline: float | None) -> _AsyncLease:
+    async def _connect(self, own_seconds: float | None, deadline: float | None) -> _AsyncLease:
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
-        seconds = step_seconds(timeout, deadline, httpcore.ConnectTimeout)
+        seconds = step_seconds(own_seconds, deadline, httpcore.ConnectTimeout)
         began = time.monotonic()
         host, port = target.host, target.origin.port
         connecting = connect_asyncio if self._backend is None else self._backend.connect_tcp

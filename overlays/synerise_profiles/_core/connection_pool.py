@@ -43,24 +43,19 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, state: ExchangeState) -> None:
         self._stream = stream
         self._state = state
-        self._socket = stream.get_extra_info("socket")
-        self._socket.settimeout(0.0)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
-        return is_silent(self._socket)
+        self.socket = stream.get_extra_info("socket")
+        self.socket.settimeout(0.0)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         state = self._state
         seconds = step_seconds(timeout, state.deadline, httpcore.ReadTimeout)
-        return state.handle_data(receive(self._socket, max_bytes, seconds))
+        return state.handle_data(receive(self.socket, max_bytes, seconds))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         state = self._state
         if data := state.bytes_to_send(buffer):
             try:
-                send_all(self._socket, data, lambda: step_seconds(timeout, state.deadline, httpcore.WriteTimeout))
+                send_all(self.socket, data, lambda: step_seconds(timeout, state.deadline, httpcore.WriteTimeout))
             except httpcore.WriteError:
                 state.is_cut = True
                 raise
@@ -86,8 +81,8 @@ class _Lease:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the connection is still there, and nothing has arrived on it."""
-        return self.stream.is_quiet
+        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
+        return is_silent(self.stream.socket)
 
 
 class _Call(Place):

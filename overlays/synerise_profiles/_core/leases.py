@@ -209,7 +209,6 @@ class ExchangeState:
         return data
 
 
-
 def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
     """Return the seconds that a step may take: its own, or what is left until a moment of the monotonic clock."""
     if deadline is None or deadline == math.inf:

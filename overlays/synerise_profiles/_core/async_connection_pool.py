@@ -218,11 +218,12 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
         extensions = message.extensions
-        deadline, length = extensions.get("deadline"), extensions["content_length"]
+        deadline = extensions.get("deadline")
+        length, lines = extensions["content_length"], extensions["header_lines"]
         kept = await self._take()
         while True:
             lease = kept or await self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length)
+            lease.state.start(deadline, length, lines)
             try:
                 response = await lease.connection.handle_async_request(message)
                 lease.state.handle_head(response.status)

@@ -192,12 +192,13 @@ class LeasingTransport(httpx.BaseTransport):
         extensions = message.extensions
         if not self._places.take(call, extensions["timeout"].get("pool")):
             raise httpx.PoolTimeout(NO_PLACE)
-        deadline, length = extensions.get("deadline"), extensions["content_length"]
+        deadline = extensions.get("deadline")
+        length, lines = extensions["content_length"], extensions["header_lines"]
         call.lease = kept = self._take()
         while True:
             if (lease := call.lease) is None:
                 call.lease = lease = self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length)
+            lease.state.start(deadline, length, lines)
             try:
                 response = lease.connection.handle_request(message)
                 lease.state.handle_head(response.status)

@@ -15,7 +15,8 @@ import anyio
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles._core.asyncio_stream import connect_asyncio
+from synerise_profiles._core.asyncio_stream import AsyncioStream, connect_asyncio
+from synerise_profiles._core.socket_io import MAX_PIECE_BYTES
 from synerise_profiles._core.tls_stream import start_tls
 from synerise_profiles.errors import APIConnectionError, APIStatusError, APITimeoutError
 from synerise_profiles_api.types import Response
@@ -157,6 +158,30 @@ def test_a_request_that_nobody_reads_is_told_as_such(kind: str, wrapping: tuple[
         with pytest.raises(APITimeoutError, match="the request could not be sent to"):
             send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
         ended.set()
+
+
+def test_a_large_request_is_encrypted_in_pieces(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it at once would be in memory twice."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    sizes: list[int] = []
+    write = AsyncioStream.write
+
+    async def noted(self: AsyncioStream, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        sizes.append(len(buffer))
+        await write(self, buffer, timeout)
+
+    def serve(connection: socket.socket) -> None:
+        left = SIZE
+        while left > 0:
+            left -= len(connection.recv(500_000))
+        connection.sendall(answer(202, b""))
+
+    monkeypatch.setattr(AsyncioStream, "write", noted)
+    with serving(serve, context) as url:
+        assert 202 == send("asyncio", url, ssl.create_default_context(cafile=certificate)).status_code
+    assert sum(sizes) > SIZE
+    assert max(sizes) < 1.1 * MAX_PIECE_BYTES
 
 
 def test_what_tls_has_not_given_out_is_not_quiet(certificate: Path) -> None:

@@ -13,14 +13,16 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from synerise_profiles import AsyncSynerise
 from synerise_profiles._core.async_connection_pool import AsyncLeasingTransport
 from synerise_profiles._core.connection_pool import LeasingTransport
 from synerise_profiles._core.response_reading import LazyHeaders
 from synerise_profiles.errors import APIConnectionError, APIStatusError
-from tests._core.support import Act, Server, answer, operation, request
+from tests._core.support import ONCE, Act, Server, answer, hang_up, operation, request
 from tests._core.test_transport import client
 
 BOUNDS: dict[str, Any] = {"max_connections": 1, "max_response_bytes": 1_000_000}
@@ -71,6 +73,50 @@ def test_response_to_head_has_no_body() -> None:
     with Server([b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"]) as server, client(base_url=server.url) as synerise:
         assert [b"", b""] == [synerise.send(request(operation=head)).content for _ in range(2)]
         assert 1 == server.connections
+
+
+SENT = [
+    request(),
+    request(operation=ONCE, repeatable=False, content=b'{"a": 1}'),
+    request(operation=ONCE, repeatable=False, content=b" " * 100_000),
+    request(operation=ONCE, repeatable=False),
+    request(operation=operation(http_method="DELETE", accept="text/plain", headers=(("Api-Version", "4.4"),))),
+]
+FURTHER = {"X-Request-Id": "r-1", "X-Other": "a: b"}
+
+
+@pytest.mark.parametrize("transport", ["httpx", "leased", "leased async"])
+def test_each_header_goes_out_once(transport: str) -> None:
+    """With the first request of its kind, with those after it, and with one that is sent again on a new connection."""
+    wires: list[bytes | Act] = [answer(200, b"[1]")] * 11
+    with Server([*wires, hang_up, answer(200, b"[1]")]) as server:
+        given = httpx.HTTPTransport() if transport == "httpx" else None
+        sent = [*SENT, *SENT, SENT[0], SENT[0]]
+        if transport == "leased async":
+
+            async def run() -> None:
+                async with AsyncSynerise(token="t", base_url=server.url) as synerise:
+                    for each in sent:
+                        await synerise.with_options(headers=FURTHER).send(each)
+
+            anyio.run(run)
+        else:
+            with client(base_url=server.url, transport=given) as synerise:
+                for each in sent:
+                    synerise.with_options(headers=FURTHER).send(each)
+        for each, head, body in zip([*sent, SENT[0]], server.heads, server.bodies, strict=True):
+            operation, content = each.operation, each.content or b""
+            first, *lines = head.decode().split("\r\n")
+            assert f"{operation.http_method} /v4/things/1 HTTP/1.1" == first
+            assert content == body
+            names = ["Host", "User-Agent", "Accept-Encoding", "Accept", "Authorization", *FURTHER]
+            names += [name for name, _ in operation.headers] + ["Content-Type"] * bool(content)
+            names += ["Content-Length"] * (operation.http_method == "POST")
+            values = dict(line.split(": ", 1) for line in lines)
+            assert sorted(names) == sorted(line.partition(":")[0] for line in lines)
+            assert FURTHER == {name: values[name] for name in FURTHER}
+            assert (operation.accept, "Bearer t") == (values["Accept"], values["Authorization"])
+            assert lines[0] == f"Host: {server.url.removeprefix('http://')}"
 
 
 def close_after(wire: bytes) -> Act:

@@ -33,6 +33,7 @@ from .leases import (
     is_reusable,
     is_usable,
     may_resend,
+    step_seconds,
 )
 from .response_reading import ReadResponse, read_raw
 from .socket_io import MAX_PIECE_BYTES, is_silent
@@ -61,14 +62,15 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
         state = self._state
-        return state.handle_data(await self._stream.read(max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
+        seconds = step_seconds(timeout, state.deadline, httpcore.ReadTimeout)
+        return state.handle_data(await self._stream.read(max_bytes, seconds))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
         state = self._state
         if data := state.bytes_to_send(buffer):
             try:
                 for start in range(0, len(data), MAX_PIECE_BYTES):
-                    seconds = state.seconds(timeout, httpcore.WriteTimeout)
+                    seconds = step_seconds(timeout, state.deadline, httpcore.WriteTimeout)
                     await self._stream.write(data[start : start + MAX_PIECE_BYTES], seconds)
             except httpcore.WriteError:
                 state.is_cut = True
@@ -216,11 +218,12 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
         extensions = message.extensions
-        deadline, length = extensions.get("deadline"), extensions["content_length"]
+        deadline = extensions.get("deadline")
+        length, lines = extensions["content_length"], extensions["header_lines"]
         kept = await self._take()
         while True:
             lease = kept or await self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length)
+            lease.state.start(deadline, length, lines)
             try:
                 response = await lease.connection.handle_async_request(message)
                 lease.state.handle_head(response.status)
@@ -241,10 +244,10 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
             await lease.connection.aclose()
         return None
 
-    async def _connect(self, step_seconds: float | None, deadline: float | None) -> _AsyncLease:
+    async def _connect(self, own_seconds: float | None, deadline: float | None) -> _AsyncLease:
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
-        seconds = state.seconds(step_seconds, httpcore.ConnectTimeout)
+        seconds = step_seconds(own_seconds, deadline, httpcore.ConnectTimeout)
         began = time.monotonic()
         host, port = target.host, target.origin.port
         connecting = connect_asyncio if self._backend is None else self._backend.connect_tcp

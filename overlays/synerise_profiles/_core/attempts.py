@@ -90,12 +90,13 @@ class RequestAttempts(Generic[T]):
             problem = f"the deadline of {policy.deadline:g} s has passed"
             raise self._connection_error(problem, timed_out=True)
         self.seconds_left = seconds_left = min(seconds_left, MAX_WAIT_SECONDS)
-        timeouts = self.options.timeouts
-        if any(value is None or value > seconds_left for value in timeouts.values()):
-            timeouts = {
-                step: seconds_left if value is None else min(value, seconds_left) for step, value in timeouts.items()
-            }
         self.attempts += 1
+        timeouts = self.options.timeouts
+        for value in timeouts.values():
+            if value is None or value > seconds_left:
+                return {
+                    step: seconds_left if each is None else min(each, seconds_left) for step, each in timeouts.items()
+                }
         return timeouts
 
     def handle_response(self, response: RawResponse, token: Token | None) -> NextAction:

@@ -28,6 +28,7 @@ from .leases import (
     is_reusable,
     is_usable,
     may_resend,
+    step_seconds,
 )
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
@@ -42,23 +43,19 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, state: ExchangeState) -> None:
         self._stream = stream
         self._state = state
-        self._socket = stream.get_extra_info("socket")
-        self._socket.settimeout(0.0)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
-        return is_silent(self._socket)
+        self.socket = stream.get_extra_info("socket")
+        self.socket.settimeout(0.0)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         state = self._state
-        return state.handle_data(receive(self._socket, max_bytes, state.seconds(timeout, httpcore.ReadTimeout)))
+        seconds = step_seconds(timeout, state.deadline, httpcore.ReadTimeout)
+        return state.handle_data(receive(self.socket, max_bytes, seconds))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         state = self._state
         if data := state.bytes_to_send(buffer):
             try:
-                send_all(self._socket, data, lambda: state.seconds(timeout, httpcore.WriteTimeout))
+                send_all(self.socket, data, lambda: step_seconds(timeout, state.deadline, httpcore.WriteTimeout))
             except httpcore.WriteError:
                 state.is_cut = True
                 raise
@@ -84,8 +81,8 @@ class _Lease:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the connection is still there, and nothing has arrived on it."""
-        return self.stream.is_quiet
+        """Whether the server has neither closed the connection nor sent anything that was not asked for."""
+        return is_silent(self.stream.socket)
 
 
 class _Call(Place):
@@ -141,12 +138,14 @@ class LeasingTransport(httpx.BaseTransport):
         """Send a request on a connection of its own; closing the response gives that back."""
         call = _Call()
         try:
-            response = self._send(call, core_request(request, self.origin))
+            response = self._exchange(call, core_request(request, self.origin))
             stream = _ResponseStream(self, call, response.stream)
             return httpx.Response(response.status, headers=response.headers, stream=stream)
-        except BaseException:
+        except BaseException as error:
             self.end(call)
-            raise
+            if (error_type := httpx_error_type(error)) is None:
+                raise
+            raise error_type(str(error)) from error
 
     def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
         """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
@@ -155,16 +154,15 @@ class LeasingTransport(httpx.BaseTransport):
         """
         call = _Call()
         try:
-            response = self._send(call, message)
+            response = self._exchange(call, message)
             stream: Any = response.stream
-            try:
-                pieces = list[bytes](stream)
-            except Exception as error:
-                if (error_type := httpx_error_type(error)) is None:
-                    raise
-                raise error_type(str(error)) from error
+            pieces: list[bytes] = list(stream)
             stream.close()
             self.keep(call)
+        except Exception as error:
+            if (error_type := httpx_error_type(error)) is None:
+                raise
+            raise error_type(str(error)) from error
         finally:
             self.end(call)
         return read_raw(response.status, response.headers, pieces, max_bytes)
@@ -189,25 +187,18 @@ class LeasingTransport(httpx.BaseTransport):
         for lease in self._idle.close():
             lease.connection.close()
 
-    def _send(self, call: _Call, message: CoreRequest) -> httpcore.Response:
-        """Take a place, and send on a connection that is the call's from then on."""
-        if not self._places.take(call, message.extensions["timeout"].get("pool")):
-            raise httpx.PoolTimeout(NO_PLACE)
-        try:
-            return self._exchange(call, message)
-        except Exception as error:
-            if (error_type := httpx_error_type(error)) is None:
-                raise
-            raise error_type(str(error)) from error
-
     def _exchange(self, call: _Call, message: CoreRequest) -> httpcore.Response:
+        """Take a place, and send on a connection that is the call's from then on."""
         extensions = message.extensions
-        deadline, length = extensions.get("deadline"), extensions["content_length"]
+        if not self._places.take(call, extensions["timeout"].get("pool")):
+            raise httpx.PoolTimeout(NO_PLACE)
+        deadline = extensions.get("deadline")
+        length, lines = extensions["content_length"], extensions["header_lines"]
         call.lease = kept = self._take()
         while True:
             if (lease := call.lease) is None:
                 call.lease = lease = self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length)
+            lease.state.start(deadline, length, lines)
             try:
                 response = lease.connection.handle_request(message)
                 lease.state.handle_head(response.status)
@@ -230,6 +221,6 @@ class LeasingTransport(httpx.BaseTransport):
     def _connect(self, timeout: float | None, deadline: float | None) -> _Lease:
         target, state = self._target, ExchangeState(self._max_response_bytes)
         state.start(deadline)
-        seconds = state.seconds(timeout, httpcore.ConnectTimeout)
+        seconds = step_seconds(timeout, deadline, httpcore.ConnectTimeout)
         stream = connect(self._backend, target.host, target.origin.port, target.context, seconds)
         return _Lease(target.origin, _Stream(stream, state), state)

@@ -42,6 +42,7 @@ _IDLE_SECONDS: Final = 5.0
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
 _MAX_JOINED_BYTES: Final = 64_000
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _REQUEST_TIMEOUT: Final = 408
 NO_PLACE: Final = "no connection became free in time"
 """Why a call gives up that waited for a place."""
@@ -157,11 +158,12 @@ class ExchangeState:
     """What one request and its response have done on a connection, and how long and how large they may get."""
 
     __slots__ = (
-        "_deadline",
+        "_header_lines",
         "_held",
         "_holds_head",
         "_max_bytes",
         "_max_response_bytes",
+        "deadline",
         "has_sent",
         "is_cut",
         "received",
@@ -171,9 +173,13 @@ class ExchangeState:
         self._max_response_bytes = max_response_bytes
         self.start(None)
 
-    def start(self, deadline: float | None, content_length: int = 0) -> None:
-        """Begin an exchange; `deadline` is a moment of the monotonic clock, `content_length` that of the request."""
-        self._deadline = deadline
+    def start(self, deadline: float | None, content_length: int = 0, header_lines: bytes = b"") -> None:
+        """Begin an exchange; `deadline` is a moment of the monotonic clock, `content_length` that of the request.
+
+        `header_lines` are the headers of the request that its head does not have yet.
+        """
+        self._header_lines = header_lines
+        self.deadline = deadline
         self._holds_head = 0 < content_length <= _MAX_JOINED_BYTES
         self._held = b""
         self._max_bytes = _MAX_HEAD_BYTES
@@ -182,6 +188,9 @@ class ExchangeState:
 
     def bytes_to_send(self, data: bytes) -> bytes:
         """Return what to send: the headers of a request with a small body wait for it, and leave with it at once."""
+        if self._header_lines:
+            data = data.replace(_END_OF_HEAD, b"\r\n" + self._header_lines + b"\r\n", 1)
+            self._header_lines = b""
         if self._holds_head:
             self._holds_head, self._held = False, data
             return b""
@@ -207,10 +216,6 @@ class ExchangeState:
         if self.received > self._max_bytes:
             raise ResponseTooLargeError("too many bytes")
         return data
-
-    def seconds(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
-        """Return the seconds that a step may take: its own, or what is left of the deadline."""
-        return step_seconds(timeout, self._deadline, error)
 
 
 def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
@@ -327,7 +332,7 @@ def core_request(request: httpx.Request, origin: httpcore.Origin) -> CoreRequest
         CoreTarget(origin, request.url.raw_path),
         headers=request.headers.raw,
         stream=request.stream,
-        extensions={"timeout": {}, **request.extensions, "content_length": length},
+        extensions={"timeout": {}, **request.extensions, "content_length": length, "header_lines": b""},
     )
 
 

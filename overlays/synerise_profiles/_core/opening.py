@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from .connection_failures import certificate_problem
 from .connection_pool import LeasingTransport
 from .proxy_transport import ProxyTransport
 
-__all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context"]
+__all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context", "user_agent"]
 
 T = TypeVar("T")
 
@@ -89,3 +90,16 @@ def _unusable_proxy(error: Exception) -> ConfigurationError:
     if isinstance(error, ImportError):
         return ConfigurationError("proxy: a SOCKS proxy needs the package socksio (pip install 'httpx[socks]')")
     return ConfigurationError("proxy: the URL of the proxy (proxy=..., or HTTPS_PROXY, ALL_PROXY) cannot be used")
+
+
+def user_agent(options: Options) -> str:
+    """Return what a client says that it is: this package and what it runs on, and what its options add."""
+    from importlib import metadata  # noqa: PLC0415 - takes longer than building the client
+
+    try:
+        version = metadata.version("synerise-profiles")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        version = "0"
+    python = ".".join(map(str, sys.version_info[:3]))
+    own = f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
+    return own if options.user_agent is None else f"{own} {options.user_agent}"

@@ -68,11 +68,12 @@ class ReadResponse:
 class LazyHeaders(Mapping[str, str]):
     """The headers of a response; names are compared without case. They are read when somebody looks for one."""
 
-    __slots__ = ("_parsed", "_raw")
+    __slots__ = ("_parsed", "_raw", "_values")
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self._raw = raw
         self._parsed: httpx.Headers | None = None
+        self._values = {name.lower(): value for name, value in raw}
 
     def _headers(self) -> httpx.Headers:
         if self._parsed is None:
@@ -80,12 +81,13 @@ class LazyHeaders(Mapping[str, str]):
         return self._parsed
 
     def __getitem__(self, name: str) -> str:
-        if self._parsed is None:
-            wanted = name.lower().encode("utf-8", "surrogatepass")
+        wanted = name.lower().encode("utf-8", "surrogatepass")
+        found = self._values.get(wanted)
+        if found is None:
+            raise KeyError(name)
+        if len(self._values) < len(self._raw):  # some names come more than once
             found = b", ".join([value for other, value in self._raw if other.lower() == wanted])
-            if found.isascii() and found:
-                return found.decode("ascii")
-        return self._headers()[name]
+        return found.decode("ascii") if found.isascii() else self._headers()[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._headers()
@@ -199,8 +201,7 @@ def read_raw(status: int, raw: list[tuple[bytes, bytes]], pieces: list[bytes], m
     Raises as `BodyReader.response` does.
     """
     headers = LazyHeaders(raw)
-    is_packed = b"content-encoding" in [name.lower() for name, _ in raw]
-    content = _unpacked(pieces, headers["content-encoding"] if is_packed else "", max_bytes)
+    content = _unpacked(pieces, headers.get("content-encoding", ""), max_bytes)
     if len(content) > max_bytes:
         del content
         raise ResponseTooLargeError("too many bytes")

@@ -23,6 +23,7 @@ import httpcore
 
 __all__ = ["MAX_PIECE_BYTES", "connect", "is_silent", "receive", "send_all"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_PIECE_BYTES: Final = 256_000
@@ -73,7 +74,7 @@ def _seconds_until(deadline: float, shares: int = 1) -> float | None:
 def receive(sock: socket.socket, max_bytes: int, seconds: float | None) -> bytes:
     """Return what comes next, b"" at the end. Raises httpcore.ReadError or httpcore.ReadTimeout."""
     try:
-        return _once_ready(sock, lambda: sock.recv(max_bytes), seconds, writes=False)
+        return _once_ready(sock, sock.recv, max_bytes, seconds, writes=False)
     except TimeoutError as error:
         raise httpcore.ReadTimeout from error
     except OSError as error:
@@ -82,30 +83,36 @@ def receive(sock: socket.socket, max_bytes: int, seconds: float | None) -> bytes
 
 def send_all(sock: socket.socket, data: bytes, seconds: Callable[[], float | None]) -> None:
     """Send in pieces, each for so many seconds at most. Raises httpcore.WriteError or httpcore.WriteTimeout."""
-    view = memoryview(data)
+    rest: bytes | memoryview = data if len(data) <= MAX_PIECE_BYTES else memoryview(data)
     try:
-        while view:
-            piece = view[:MAX_PIECE_BYTES]
-            view = view[_once_ready(sock, lambda: sock.send(piece), seconds(), writes=True) :]  # noqa: B023 - now
+        while rest:
+            sent = _once_ready(sock, sock.send, rest[:MAX_PIECE_BYTES], seconds(), writes=True)
+            if sent == len(rest):
+                return
+            rest = memoryview(rest)[sent:]
     except TimeoutError as error:
         raise httpcore.WriteTimeout from error
     except OSError as error:
         raise httpcore.WriteError from error
 
 
-def _once_ready(sock: socket.socket, step: Callable[[], T], seconds: float | None, *, writes: bool) -> T:
+def _once_ready(sock: socket.socket, step: Callable[[S], T], what: S, seconds: float | None, *, writes: bool) -> T:
     """Do a step of a socket that never blocks, as soon as it can be done. Raises TimeoutError."""
-    ends = None if seconds is None else time.monotonic() + seconds
+    ends: float | None = None
     while True:
         try:
-            return step()
+            return step(what)
         except BlockingIOError:
             needs_write = writes
         except ssl.SSLWantReadError:  # TLS may have to receive before it can send, and the other way round
             needs_write = False
         except ssl.SSLWantWriteError:
             needs_write = True
-        if not _wait(sock.fileno(), None if ends is None else max(ends - time.monotonic(), 0.0), writes=needs_write):
+        if seconds is not None:
+            now = time.monotonic()
+            ends = now + seconds if ends is None else ends
+            seconds = max(ends - now, 0.0)
+        if not _wait(sock.fileno(), seconds, writes=needs_write):
             raise TimeoutError
 
 

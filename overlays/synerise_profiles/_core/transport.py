@@ -8,11 +8,10 @@ for each request, which costs time. Nothing of that is needed: a client has one 
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -32,7 +31,7 @@ from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
-from .opening import find_proxy
+from .opening import find_proxy, user_agent
 from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
 from .telemetry import OperationSpan
@@ -47,10 +46,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_CheckedHeaders: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], bytes]
 
 _MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
 _GRACE_SECONDS: Final = 0.05
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
+_NAMES_FOR_H11: Final = frozenset(
+    {b"host", b"content-length", b"connection", b"expect", b"transfer-encoding", b"upgrade"}
+)
 _MAX_CHECKED_HEADERS: Final = 128
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -62,13 +65,12 @@ class RequestBuilder:
         self.base_url = options.base_url
         self._target_prefix = urlsplit(options.base_url).path
         self._origin = origin
-        agent = _user_agent() if options.user_agent is None else f"{_user_agent()} {options.user_agent}"
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
-            (b"User-Agent", agent.encode("ascii")),
+            (b"User-Agent", user_agent(options).encode("ascii")),
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
-        self._checked: dict[Hashable, Sequence[tuple[bytes, bytes]]] = {}
+        self._checked: dict[Hashable, _CheckedHeaders] = {}
 
     def build(
         self,
@@ -94,11 +96,13 @@ class RequestBuilder:
         except (httpx.InvalidURL, UnicodeEncodeError):
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
+        needed, lines = self._checked_headers(request, token, further_headers)
         extensions["content_length"] = 0 if content is None else len(content)
+        extensions["header_lines"] = lines
         return CoreRequest(
             operation.http_method.encode("ascii"),
             CoreTarget(origin, target),
-            headers=self._checked_headers(request, token, further_headers),
+            headers=needed,
             stream=Content(content) if content else NO_CONTENT,
             extensions=extensions,
         )
@@ -120,8 +124,11 @@ class RequestBuilder:
 
     def _checked_headers(
         self, request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
-    ) -> Sequence[tuple[bytes, bytes]]:
-        """Return headers in the form in which h11 has looked at them, which it looks at once for many requests."""
+    ) -> _CheckedHeaders:
+        """Return headers that h11 has looked at, once for many requests: those that it needs, and the lines of others.
+
+        It goes through all that it is given eight times a request.
+        """
         operation, content = request.operation, request.content
         length = None if content is None else len(content)
         own = (operation.http_method, operation.accept, operation.headers)
@@ -129,10 +136,13 @@ class RequestBuilder:
         checked = self._checked.get(key)
         if checked is None:
             headers = self._headers_of(request, token, further_headers)
+            needed = [item for item in headers if item[0].lower() in _NAMES_FOR_H11]
             try:
-                checked = h11.Request(method=operation.http_method, target=b"/", headers=headers).headers
+                h11.Request(method=operation.http_method, target=b"/", headers=headers)
+                kept = h11.Request(method=operation.http_method, target=b"/", headers=needed).headers
             except h11.LocalProtocolError:
-                return headers  # the connection says the same, where it is told
+                return headers, b""  # the connection says the same, where it is told
+            checked = kept, b"".join([b"%s: %s\r\n" % item for item in headers if item not in needed])
             if len(self._checked) >= _MAX_CHECKED_HEADERS:
                 self._checked.clear()
             self._checked[key] = checked
@@ -326,17 +336,6 @@ class AsyncTransport:
 def origin_of(httpx_transport: object) -> httpcore.Origin | None:
     """Return the one host of a transport that leases connections; None for any other transport."""
     return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
-
-
-def _user_agent() -> str:
-    from importlib import metadata  # noqa: PLC0415 - takes longer than building the client
-
-    try:
-        version = metadata.version("synerise-profiles")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        version = "0"
-    python = ".".join(map(str, sys.version_info[:3]))
-    return f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"
 
 
 def _refuse_coroutine(hook: str, outcome: object) -> None:

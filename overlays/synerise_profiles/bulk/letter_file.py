@@ -28,7 +28,7 @@ from synerise_profiles._core.files import (
 )
 from synerise_profiles._core.wording import counted
 
-from .replaced_letters import ReplacedLetters
+from .replaced_letters import KnownBytes, ReplacedLetters
 
 __all__ = ["DeadLetterMode", "LetterFile", "open_letters"]
 
@@ -313,10 +313,10 @@ def _write_lines(file: WrittenFile, lines: Iterable[bytes]) -> tuple[int, int]:
     return count, file.write(content)
 
 
-def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_bytes: int | None = None) -> LetterFile:
+def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, known: KnownBytes | None = None) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on.
 
-    What stands behind the first `replaced_bytes` of a file that is replaced is kept, as is what is appended meanwhile.
+    Of a file that is replaced, what stands behind the bytes that are `known` is kept, as is what is appended meanwhile.
     Raises InvalidRequestError while another run is about to replace it, and while one appends to what is replaced.
     """
     file: WrittenFile | None = None
@@ -325,7 +325,7 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
             file = AppendFile(target, "dead_letter", is_locked=False, is_joined=True, may_hold=may_hold_letters)
         else:
             file = PartFile(target, "dead_letter")
-        replaced = None if mode == "append" else ReplacedLetters(target, replaced_bytes)
+        replaced = None if mode == "append" else ReplacedLetters(target, known)
         letter_target(target, "dead_letter", is_appended=True)  # it may be another one since it was looked at
         letters = LetterFile(file, head, replaced)
     except BaseException:  # an interruption too

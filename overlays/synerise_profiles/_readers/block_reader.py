@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 
-from synerise_profiles._core.files import FileId, file_id
+from synerise_profiles._core.files import FileId, FileWatch, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
 __all__ = [
@@ -42,6 +42,9 @@ MAX_LINE_CHARS: Final = 8_000_000
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_SUFFIX: Final = ".gz"
 _CUT_TEXT: Final = "the gzip file{} is cut off: its end is missing; fetch it again"
+_CHANGED_TEXT: Final = (
+    "the file{} was cut or changed by somebody else while it was read; give it again once nobody writes to it"
+)
 _MIN_HEAD: Final = 512
 """So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
 _ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -53,7 +56,7 @@ class LongLineError(Exception):
 
 
 class DamagedFileError(InvalidRequestError):
-    """A packed file that is cut off or damaged."""
+    """A packed file that is cut off or damaged, or a file that somebody cut or changed while it was read."""
 
 
 class InputFile:
@@ -138,7 +141,7 @@ class OpenedFile:
 
     def __init__(self, file: IO[Any], *, is_own: bool, name: str) -> None:
         self._own = file if is_own else None
-        read = _decompressed(file, name)
+        read = _watched(file, _decompressed(file, name), name)
         self.head = _read_head(read)
         parts = iter((self.head,))
         self.read: Callable[[], bytes | str] = lambda: next(parts, None) or read()
@@ -147,6 +150,27 @@ class OpenedFile:
         """Close what was opened here; a file object that was given is its owner's to close."""
         if self._own is not None:
             self._own.close()
+
+
+def _watched(file: IO[Any], read: Callable[[], bytes | str], name: str) -> Callable[[], bytes | str]:
+    """Return what reads the next part of a file as long as nobody changes it.
+
+    The end that a file has since it was cut is none: its last line may be half of one.
+    """
+    watch = FileWatch(file)
+
+    def read_part() -> bytes | str:
+        try:
+            part = read()
+        except DamagedFileError:
+            if not watch.is_changed:
+                raise
+        else:
+            if not watch.is_changed:
+                return part
+        raise DamagedFileError(_CHANGED_TEXT.format(f" {name}" if name else ""), field="file")
+
+    return read_part
 
 
 def _read_head(read: Callable[[], bytes | str]) -> bytes | str:

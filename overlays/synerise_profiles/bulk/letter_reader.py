@@ -14,7 +14,7 @@ import attrs
 from synerise_profiles._batching.letter_lines import load_letter, scan_letters
 from synerise_profiles._batching.letters import cells_of, problem_of
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.files import scratch_file
+from synerise_profiles._core.files import FileWatch, scratch_file
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -87,12 +87,21 @@ def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         if not opened.seekable():
             file = cast("BinaryIO", copy)
             shutil.copyfileobj(opened, file)
+        watch = FileWatch(file)
         parts = _order_parts(file)
         for line in scan_letters(file):
             if line.letter is None:
+                _check_unchanged(watch)
                 LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
             else:
                 yield parts.mark(line.letter)
+        _check_unchanged(watch)
+
+
+def _check_unchanged(watch: FileWatch) -> None:
+    if watch.is_changed:
+        problem = "was cut or changed by somebody else while it was read; read it again"
+        raise InvalidRequestError(problem, field="path")
 
 
 def _order_parts(file: BinaryIO) -> OrderParts:

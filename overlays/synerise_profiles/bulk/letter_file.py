@@ -218,8 +218,7 @@ class LetterFile:
             self.problem = self.problem or error
             self._leave(file)
         if self.problem is not None and isinstance(file, AppendFile) and not self.left_in:
-            more = f"the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
-            self.left_in = f"; {self._count:,} letters of the run are in it, {more}"
+            self.left_in = f"; {self._count:,} letters of the run are in it{self._waiting_text}"
         file = self._file or file  # what was left may be in another one
         if self._is_held:
             file.unlock()
@@ -227,6 +226,10 @@ class LetterFile:
         else:
             file.close()
         self._file = self._spare = None
+
+    @property
+    def _waiting_text(self) -> str:
+        return f", the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
 
     @property
     def end_notes(self) -> dict[str, int]:
@@ -256,6 +259,7 @@ class LetterFile:
             self.left_in = f"; what was written is in {self.path.name}{lost}"
         elif not file.target.parent.exists():
             self.left_in = f"; its folder was moved or removed, with {self._count:,} letters in {self.path.name}"
+            self.left_in += self._waiting_text if self.waiting_lines else ""
 
     def _copy(self, target: Path) -> None:
         """Write the lines to a file beside the one that has lost its name, or what was written to it."""

@@ -283,7 +283,8 @@ class Replay:
         taken = taken_by(method.arguments)
         own = {name: value for name, value in group.arguments.items() if name in _SALT_OPTIONS}
         options = {name: value for name, value in {**own, **self._options}.items() if name in taken}
-        options |= {"dead_letter": None, "progress": None if self._progress is None else self._on_progress}
+        options |= {"dead_letter": None, "dead_letter_mode": "replace"}
+        options |= {"progress": None if self._progress is None else self._on_progress}
         settings = BulkSettings(**options)
         needs_salt = SALT_FUNCTION in group.arguments and settings.salt is None
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)

@@ -56,8 +56,8 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
     `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
     or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
 
-    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
-    an operation that the mapping is not made for.
+    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, for cells of an
+    operation that the mapping is not made for, and if somebody cuts or changes the file while it is read.
     """
     read = None if mapping is None else mapping.cell_reader()
     for letter in _read_letters(path):

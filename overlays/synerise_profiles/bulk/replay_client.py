@@ -106,7 +106,7 @@ class ReplayMethods(Resource):
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
         file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
         InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
-        BulkStoppedError as the other methods.
+        BulkStoppedError as the other methods, and at a line that somebody has cut off or changed meanwhile.
         """
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
@@ -162,7 +162,7 @@ class AsyncReplayMethods(Resource):
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
         file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
         InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
-        BulkStoppedError as the other methods.
+        BulkStoppedError as the other methods, and at a line that somebody has cut off or changed meanwhile.
         """
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 

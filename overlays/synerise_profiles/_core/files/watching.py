@@ -77,10 +77,10 @@ class FileWatch:
 
 def _start_of(descriptor: int, size: int) -> bytes:
     """Read the first bytes of a file, whose place stays where it was."""
-    if sys.platform != "win32":
-        return read_at(descriptor, size, 0)
-    place = os.lseek(descriptor, 0, os.SEEK_CUR)
-    try:
-        return read_at(descriptor, size, 0)
-    finally:
-        os.lseek(descriptor, place, os.SEEK_SET)
+    if sys.platform == "win32":
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        try:
+            return read_at(descriptor, size, 0)
+        finally:
+            os.lseek(descriptor, place, os.SEEK_SET)
+    return read_at(descriptor, size, 0)

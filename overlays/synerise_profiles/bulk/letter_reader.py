@@ -7,20 +7,23 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 import attrs
 
 from synerise_profiles._batching.letter_lines import load_letter, scan_letters
 from synerise_profiles._batching.letters import cells_of, problem_of
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._core.files import FileWatch, scratch_file
+from synerise_profiles._core.files import scratch_file
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.names import checks_names
 
 from .order_parts import OrderParts
+
+if TYPE_CHECKING:
+    from synerise_profiles._readers.block_reader import FileWatch
 
 __all__ = ["CellMapping", "read_dead_letter"]
 
@@ -82,6 +85,8 @@ def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
     A line that a crash cut off is left out, with a word in the log.
     """
+    from synerise_profiles._readers.block_reader import FileWatch  # noqa: PLC0415 - most programs read none
+
     with Path(path).open("rb") as opened, scratch_file() as copy:
         file: BinaryIO = opened
         if not opened.seekable():

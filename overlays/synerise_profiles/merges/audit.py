@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self, cast
 import attrs
 import orjson
 
-from synerise_profiles._core.files import AppendFile, FileWatch, target_of
+from synerise_profiles._core.files import AppendFile, target_of
 from synerise_profiles_api.errors import InvalidRequestError
 
 from .errors import AuditError
@@ -156,6 +156,8 @@ def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
     Raises OSError where there is no such file, AuditError if somebody cuts or changes it while it is read.
     """
+    from synerise_profiles._readers.block_reader import FileWatch  # noqa: PLC0415 - audits are seldom read
+
     with Path(path).open("rb") as lines:
         watch = FileWatch(lines)
         for line in lines:

@@ -32,7 +32,7 @@ from .scratch import (
 )
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
-from .watching import FileStamp, FileWatch
+from .watching import FileStamp
 from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file
 
 __all__ = [
@@ -43,7 +43,6 @@ __all__ = [
     "FaultKind",
     "FileId",
     "FileStamp",
-    "FileWatch",
     "KeptFile",
     "MayHold",
     "PartFile",

@@ -735,6 +735,15 @@ def test_letters_are_not_appended_to_the_file_that_is_read(client: Synerise, let
     assert (letters.read_bytes(), other.read_text()) == (line(), "keep me")
 
 
+def test_letters_are_appended_to_another_file(client: Synerise, replay: Replay, letters: Path) -> None:
+    """Behind those that are there."""
+    refuse_all(client, letters, 3)
+    other = letters.with_name("other.jsonl")
+    other.write_bytes(letters.read_bytes())
+    replay(letters, dead_letter=other, dead_letter_mode="append")
+    assert [row["customId"] for row in rows_of(other)] == ["c0", "c1", "c2"] * 2
+
+
 def test_progress_counts_all_operations(client: Synerise, replay: Replay, letters: Path) -> None:
     """The last one has the numbers of the report, and none goes back."""
     refuse_all(client, letters, 30)

@@ -57,6 +57,16 @@ def test_who_when_what_and_the_map(sandbox: Sandbox, client: Synerise, plan: Mer
     assert finished["complete"] is True
 
 
+def test_an_audit_that_is_cut_while_it_is_read(plan: MergePlan, path: Path) -> None:
+    """It does not end as if it had been read whole."""
+    plan.apply(audit=path, actor="anna")
+    entries = read_audit(path)
+    next(entries)
+    os.truncate(path, path.stat().st_size - 10)
+    with pytest.raises(AuditError, match="the audit file was cut or changed by somebody else while it was read"):
+        list(entries)
+
+
 def test_it_holds_no_values(plan: MergePlan, path: Path) -> None:
     """Ids and names of attributes are there for good; what people's profiles hold is not."""
     plan.apply(audit=path, actor="anna")

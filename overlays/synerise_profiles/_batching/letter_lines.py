@@ -112,25 +112,26 @@ def _version_in(lines: Iterable[bytes], *, is_known: bool = False) -> int | None
 
 @attrs.frozen
 class LetterLine:
-    """A line of a file of dead letters: its number, counted from 1, where it begins, and its letter.
+    """A line of a file of dead letters: its number, counted from 1, where it begins, how it stands, and its letter.
 
     The letter is None where a crash cut the line off.
     """
 
     number: int
     offset: int
+    content: bytes = attrs.field(repr=False)
     letter: dict[str, Any] | None = attrs.field(repr=False)
 
 
-def scan_letters(file: BinaryIO) -> Iterator[LetterLine]:
-    """Yield the lines of an open file of dead letters that are not blank.
+def scan_letters(lines: Iterable[bytes]) -> Iterator[LetterLine]:
+    """Yield the lines of a file of dead letters that are not blank.
 
     Raises InvalidRequestError for one that is no dead letter of this version.
     """
     offset = 0
-    for number, content in enumerate(file, 1):
+    for number, content in enumerate(lines, 1):
         if content.strip():
-            yield LetterLine(number, offset, _letter_of(content, number))
+            yield LetterLine(number, offset, content, _letter_of(content, number))
         offset += len(content)
 
 

@@ -12,6 +12,7 @@ import gzip
 import io
 import os
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -21,16 +22,18 @@ from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .packed import GZIP_MAGIC, DamagedFileError, PeekedFile
+
 __all__ = [
     "MAX_LINE_CHARS",
     "STANDARD_INPUT",
     "DamagedFileError",
+    "FileWatch",
     "InputFile",
     "LongLineError",
     "OpenedFile",
     "PathOrFile",
     "TextBlocks",
-    "peek",
     "split_blocks",
     "standard_input",
 ]
@@ -39,9 +42,9 @@ PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
 _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_SUFFIX: Final = ".gz"
 _CUT_TEXT: Final = "the gzip file{} is cut off: its end is missing; fetch it again"
+_CHANGED_TEXT: Final = "the file{} was cut or changed by somebody else while it was read; give it again once whole"
 _MIN_HEAD: Final = 512
 """So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
 _ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -50,10 +53,6 @@ STANDARD_INPUT: Final = "-"
 
 class LongLineError(Exception):
     """A line that is too long to be read."""
-
-
-class DamagedFileError(InvalidRequestError):
-    """A packed file that is cut off or damaged."""
 
 
 class InputFile:
@@ -138,7 +137,7 @@ class OpenedFile:
 
     def __init__(self, file: IO[Any], *, is_own: bool, name: str) -> None:
         self._own = file if is_own else None
-        read = _decompressed(file, name)
+        read = _watched(file, _decompressed(file, name), name)
         self.head = _read_head(read)
         parts = iter((self.head,))
         self.read: Callable[[], bytes | str] = lambda: next(parts, None) or read()
@@ -147,6 +146,61 @@ class OpenedFile:
         """Close what was opened here; a file object that was given is its owner's to close."""
         if self._own is not None:
             self._own.close()
+
+
+class FileWatch:
+    """What a file was when its reading began. One that grows at its end is as it was; of a pipe nothing is known."""
+
+    def __init__(self, file: Any) -> None:
+        self._descriptor: int | None = None
+        self._size, self._start = 0, b""
+        try:
+            descriptor: int = file.fileno()
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode):
+                self._size, self._start = found.st_size, _start_of(descriptor, 4096)
+                self._descriptor = descriptor
+        except (AttributeError, OSError, TypeError, ValueError):  # an object that is no file of the system's
+            pass
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the file is shorter than it was once, or begins with something else."""
+        if self._descriptor is None:
+            return False
+        try:
+            size = os.fstat(self._descriptor).st_size
+            start = _start_of(self._descriptor, len(self._start))
+        except OSError:  # it was closed, which whoever reads it is told
+            return False
+        is_cut, self._size = size < self._size, max(size, self._size)
+        return is_cut or start != self._start
+
+
+def _start_of(descriptor: int, size: int) -> bytes:
+    """Read the first bytes of a file; none on Windows, where the place of reading would move."""
+    return b"" if sys.platform == "win32" else os.pread(descriptor, size, 0)
+
+
+def _watched(file: IO[Any], read: Callable[[], bytes | str], name: str) -> Callable[[], bytes | str]:
+    """Return what reads the next part of a file as long as nobody changes it.
+
+    The end that a file has since it was cut is none: its last line may be half of one.
+    """
+    watch = FileWatch(file)
+
+    def read_part() -> bytes | str:
+        try:
+            part = read()
+        except DamagedFileError:
+            if not watch.is_changed:
+                raise
+        else:
+            if not watch.is_changed:
+                return part
+        raise DamagedFileError(_CHANGED_TEXT.format(f" {name}" if name else ""), field="file")
+
+    return read_part
 
 
 def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
@@ -161,33 +215,18 @@ def _read_head(read: Callable[[], bytes | str]) -> bytes | str:
     return cast("bytes | str", first)
 
 
-class _PeekedFile:
-    """A file whose first part has been read."""
-
-    def __init__(self, first: bytes, file: IO[bytes]) -> None:
-        self._first = first
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        """Read on."""
-        if self._first:
-            part, self._first = (self._first, b"") if size < 0 else (self._first[:size], self._first[size:])
-            return part
-        return self._file.read(size)
-
-
 def _decompressed(file: IO[Any], name: str) -> Callable[[], bytes | str]:
     """Return what reads the next part; gzip is known by its first bytes, whatever a file is called."""
     read = _part_reader(file)
     first = read()
-    if isinstance(first, bytes) and len(first) < len(_GZIP_MAGIC):
+    if isinstance(first, bytes) and len(first) < len(GZIP_MAGIC):
         first += cast("bytes", read())
-        if name.lower().endswith(_GZIP_SUFFIX) and _GZIP_MAGIC.startswith(first):
+        if name.lower().endswith(_GZIP_SUFFIX) and GZIP_MAGIC.startswith(first):
             raise DamagedFileError(_CUT_TEXT.format(f" {name}"), field="file")
-    if isinstance(first, str) or not first.startswith(_GZIP_MAGIC):
+    if isinstance(first, str) or not first.startswith(GZIP_MAGIC):
         parts = iter((first,))
         return lambda: next(parts, None) or read()
-    packed = gzip.GzipFile(fileobj=cast("IO[bytes]", _PeekedFile(first, file)), mode="rb")
+    packed = gzip.GzipFile(fileobj=cast("IO[bytes]", PeekedFile(first, file)), mode="rb")
     place = f" {name}" if name else ""
 
     def read_unpacked() -> bytes:
@@ -214,21 +253,6 @@ def _part_reader(file: IO[Any]) -> Callable[[], bytes | str]:
             raise InvalidRequestError(problem, field="file") from None
 
     return read_part
-
-
-def peek(file: io.BufferedReader) -> bytes:
-    """Return some of the first bytes of a file, unpacked; they are still there to be read."""
-    return unpacked_head(file.peek(), 64)
-
-
-def unpacked_head(first: bytes, most: int) -> bytes:
-    """Return the first bytes of a file unpacked, at most so many, where they are of gzip."""
-    if not first.startswith(_GZIP_MAGIC):
-        return first
-    try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(first, most)
-    except zlib.error:
-        raise DamagedFileError("the gzip file is damaged; fetch it again", field="file") from None
 
 
 class TextBlocks:

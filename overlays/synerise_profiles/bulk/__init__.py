@@ -11,7 +11,7 @@ from .dry_runs import dry_run
 from .journal_protocol import JournalError, JournalMismatchError
 from .letter_reader import read_dead_letter
 from .progress_bar import progress_bar
-from .replay import OperationCounts, ReplayReport
+from .replay_report import OperationCounts, ReplayReport
 from .report import (
     BulkStoppedError,
     Progress,

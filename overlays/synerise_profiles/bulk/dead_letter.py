@@ -26,6 +26,7 @@ import orjson
 
 from synerise_profiles._batching.attribution import Rejection, Stage
 from synerise_profiles._batching.letters import LetterRow
+from synerise_profiles._core.error_chain import add_note
 from synerise_profiles._core.files import named_scratch_file
 
 from .letter_file import LetterFile
@@ -64,6 +65,11 @@ class RejectionStore:
         if self._file is None or error is None:
             return None
         return f"{self._file.name}, the file of dead letters, cannot be written: {error.strerror}{self._file.left_in}"
+
+    def tell_problem(self, error: BaseException) -> None:
+        """Add to the text of what ended a run that the dead-letter file could not be written, unless it says so."""
+        if self.problem is not None and self.problem not in str(error):
+            add_note(error, self.problem)
 
     def add(self, rejection: Rejection, row: LetterRow, counts: dict[Stage, int]) -> None:
         """Keep one rejection, and count it by its stage. `row` is its row, for the dead-letter file alone."""

@@ -28,7 +28,7 @@ from synerise_profiles._core.files import (
 )
 from synerise_profiles._core.wording import counted
 
-from .replaced_letters import ReplacedLetters
+from .replaced_letters import KnownBytes, ReplacedLetters
 
 __all__ = ["DeadLetterMode", "LetterFile", "open_letters"]
 
@@ -218,8 +218,7 @@ class LetterFile:
             self.problem = self.problem or error
             self._leave(file)
         if self.problem is not None and isinstance(file, AppendFile) and not self.left_in:
-            more = f"the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
-            self.left_in = f"; {self._count:,} letters of the run are in it, {more}"
+            self.left_in = f"; {self._count:,} letters of the run are in it{self._waiting_text}"
         file = self._file or file  # what was left may be in another one
         if self._is_held:
             file.unlock()
@@ -227,6 +226,10 @@ class LetterFile:
         else:
             file.close()
         self._file = self._spare = None
+
+    @property
+    def _waiting_text(self) -> str:
+        return f", the other {len(self.waiting_lines):,} are in the report alone (report.rejected)"
 
     @property
     def end_notes(self) -> dict[str, int]:
@@ -256,6 +259,7 @@ class LetterFile:
             self.left_in = f"; what was written is in {self.path.name}{lost}"
         elif not file.target.parent.exists():
             self.left_in = f"; its folder was moved or removed, with {self._count:,} letters in {self.path.name}"
+            self.left_in += self._waiting_text if self.waiting_lines else ""
 
     def _copy(self, target: Path) -> None:
         """Write the lines to a file beside the one that has lost its name, or what was written to it."""
@@ -313,10 +317,10 @@ def _write_lines(file: WrittenFile, lines: Iterable[bytes]) -> tuple[int, int]:
     return count, file.write(content)
 
 
-def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_bytes: int | None = None) -> LetterFile:
+def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, known: KnownBytes | None = None) -> LetterFile:
     """Open a dead-letter file, to be replaced at the end of a run or appended to as the run goes on.
 
-    What stands behind the first `replaced_bytes` of a file that is replaced is kept, as is what is appended meanwhile.
+    Of a file that is replaced, what stands behind the bytes that are `known` is kept, as is what is appended meanwhile.
     Raises InvalidRequestError while another run is about to replace it, and while one appends to what is replaced.
     """
     file: WrittenFile | None = None
@@ -325,7 +329,7 @@ def open_letters(target: Path, mode: DeadLetterMode, head: LetterHead, replaced_
             file = AppendFile(target, "dead_letter", is_locked=False, is_joined=True, may_hold=may_hold_letters)
         else:
             file = PartFile(target, "dead_letter")
-        replaced = None if mode == "append" else ReplacedLetters(target, replaced_bytes)
+        replaced = None if mode == "append" else ReplacedLetters(target, known)
         letter_target(target, "dead_letter", is_appended=True)  # it may be another one since it was looked at
         letters = LetterFile(file, head, replaced)
     except BaseException:  # an interruption too

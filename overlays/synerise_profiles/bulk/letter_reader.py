@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 import attrs
 
@@ -21,6 +21,9 @@ from synerise_profiles_api.json_values import is_object
 from synerise_profiles_api.names import checks_names
 
 from .order_parts import OrderParts
+
+if TYPE_CHECKING:
+    from synerise_profiles._readers.block_reader import FileWatch
 
 __all__ = ["CellMapping", "read_dead_letter"]
 
@@ -56,8 +59,8 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
     `mapping`, the one of the source or a better one, cells are read by it: `line["row"]` is what would have been sent,
     or an `UnreadableRow` where no row can be made of them, and `line["row_holds"]` is `cells` still.
 
-    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, and for cells of
-    an operation that the mapping is not made for.
+    Raises OSError where there is no such file, InvalidRequestError for a line that is no dead letter, for cells of an
+    operation that the mapping is not made for, and if somebody cuts or changes the file while it is read.
     """
     read = None if mapping is None else mapping.cell_reader()
     for letter in _read_letters(path):
@@ -82,17 +85,28 @@ def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
     A line that a crash cut off is left out, with a word in the log.
     """
+    from synerise_profiles._readers.block_reader import FileWatch  # noqa: PLC0415 - most programs read none
+
     with Path(path).open("rb") as opened, scratch_file() as copy:
         file: BinaryIO = opened
         if not opened.seekable():
             file = cast("BinaryIO", copy)
             shutil.copyfileobj(opened, file)
+        watch = FileWatch(file)
         parts = _order_parts(file)
         for line in scan_letters(file):
             if line.letter is None:
+                _check_unchanged(watch)
                 LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
             else:
                 yield parts.mark(line.letter)
+        _check_unchanged(watch)
+
+
+def _check_unchanged(watch: FileWatch) -> None:
+    if watch.is_changed:
+        problem = "was cut or changed by somebody else while it was read; read it again"
+        raise InvalidRequestError(problem, field="path")
 
 
 def _order_parts(file: BinaryIO) -> OrderParts:

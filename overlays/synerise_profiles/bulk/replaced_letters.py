@@ -6,24 +6,27 @@ import errno
 import hashlib
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from synerise_profiles._batching.letter_lines import are_letters
 from synerise_profiles._core.files import CHANGED_TEXT, settled_size
 
-__all__ = ["ReplacedLetters"]
+__all__ = ["KnownBytes", "ReplacedLetters", "new_digest"]
 
+KnownBytes: TypeAlias = tuple[int, bytes]
+"""How many bytes, and their digest."""
 _COPIED_BYTES: Final = 1 << 20
 
 
 class ReplacedLetters:
-    """The first bytes of a file, all of them or as many as `size` says, by their digest."""
+    """The first bytes of a file, by their digest: all that it has, or what was `known` of it when it was read."""
 
-    def __init__(self, target: Path, size: int | None = None) -> None:
+    def __init__(self, target: Path, known: KnownBytes | None = None) -> None:
         self._target = target
-        self.size, self._digest = 0, b""
-        with suppress(FileNotFoundError), target.open("rb") as file:
-            self.size, self._digest = _digest(file, settled_size(target) if size is None else size)
+        self.size, self._digest = known or (0, b"")
+        if known is None:
+            with suppress(FileNotFoundError), target.open("rb") as file:
+                self.size, self._digest = _digest(file, settled_size(target))
         self.carried = 0
         """How many letters were found behind them."""
 
@@ -50,9 +53,14 @@ class ReplacedLetters:
         return self.size if self.carried else None
 
 
-def _digest(file: BinaryIO, size: int) -> tuple[int, bytes]:
+def new_digest() -> hashlib.blake2b:
+    """Return what makes a digest of the bytes of a file."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def _digest(file: BinaryIO, size: int) -> KnownBytes:
     """Return the size and the digest of the first bytes, of which there may be fewer."""
-    digest, found = hashlib.blake2b(digest_size=16), 0
+    digest, found = new_digest(), 0
     while content := file.read(min(_COPIED_BYTES, size - found)):
         digest.update(content)
         found += len(content)

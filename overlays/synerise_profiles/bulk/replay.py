@@ -4,19 +4,20 @@ How a replay works. The letters of one operation, with the same further argument
 other; the runs follow each other in the order in which the file begins them, and one report sums them up. What is not
 accepted is written to a new file of letters, which takes the place of the old one at the end and not before: a process
 that is killed leaves the old file as it was. Where a replay ends early, what it did not read goes to the new file too.
-So there is no journal: the file itself is what is left to do.
+So there is no journal: the file itself is what is left to do. Should somebody cut the file or write to it meanwhile,
+letters that were read keep their fate and are letters still; the replay ends at the first line that is not as it was.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import Stage
+from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
@@ -30,11 +31,13 @@ from .engine import Engine
 from .letter_file import LetterFile
 from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
-from .replay_file import LetterGroup, ReplayFile
+from .replay_file import LetterGoneError, LetterGroup, ReplayFile
+from .replay_methods import ReplayMethod, replay_methods
+from .replay_report import OperationCounts, ReplayReport
 from .replay_rows import LetterRows, Transform, kept_letter, letter_content
 from .report import BulkStoppedError, Progress, Report, add_counts
 from .run import LastSteps
-from .settings import SALT_FUNCTION, BatchArguments, BulkArguments, BulkSettings, SaltedArguments
+from .settings import SALT_FUNCTION, BulkSettings
 
 if TYPE_CHECKING:
     from synerise_profiles._batching.operations import BatchOperation
@@ -42,62 +45,14 @@ if TYPE_CHECKING:
     from synerise_profiles._core.config import Options
     from synerise_profiles._core.timing import Timing
 
-__all__ = ["METHOD", "OperationCounts", "Replay", "ReplayReport"]
+__all__ = ["METHOD", "Replay"]
 
 METHOD: Final = "bulk.replay"
-_NOTES_SHOWN: Final = 3
 _UNREAD_TEXT: Final = "not read, and a letter still"
+_GONE_TEXT: Final = "not read, and no letter any more: its line is gone, as somebody has cut or changed the file"
+_WRITTEN_TEXT: Final = "somebody wrote to the file while it was read: what came to it since was not read; replay it too"
 _SALT_OPTIONS: Final = frozenset({"salt", "keep_duplicates", "default_time"})
 """What letters say of the call that wrote them, and another one is sent by too."""
-
-
-@attrs.define(kw_only=True)
-class OperationCounts:
-    """What became of the letters of one operation: `read` is `accepted` plus `rejected`."""
-
-    read: int = 0
-    accepted: int = 0
-    rejected: int = 0
-
-
-@attrs.define(kw_only=True, eq=False)
-class ReplayReport(Report):
-    """What became of every letter: a `Report` with the sums of all operations, and the counts of each by its name.
-
-    `index` of a rejection counts the lines of the file from 0, and `reference` is that of the letter.
-    """
-
-    by_operation: dict[str, OperationCounts] = attrs.field(factory=dict[str, OperationCounts])
-
-    def summary(self, *, show_values: bool = False) -> str:
-        """Return what `Report.summary` does, and the first three notes, such as about a line that was cut off."""
-        return "; ".join([super().summary(show_values=show_values), *list(self.notes)[:_NOTES_SHOWN]])
-
-    def to_dict(self, *, show_values: bool = False, show_references: bool = False) -> dict[str, Any]:
-        """Return what `Report.to_dict` does, and the counts of each operation."""
-        counts = {name: attrs.asdict(item) for name, item in self.by_operation.items()}
-        found = super().to_dict(show_values=show_values, show_references=show_references)
-        return {**found, "by_operation": counts}
-
-
-@attrs.frozen
-class _Method:
-    """How the letters of an operation are sent: by which arguments, and what makes its `BatchOperation`."""
-
-    arguments: type
-    batch_operation: Callable[[Mapping[str, Any]], BatchOperation]
-
-
-@functools.cache
-def _methods() -> Mapping[str, _Method]:
-    tags = operations.tag_assignments(1)
-    return {
-        operations.profiles().operation.name: _Method(BatchArguments, lambda _: operations.profiles()),
-        operations.events().operation.name: _Method(SaltedArguments, lambda _: operations.events()),
-        operations.transactions().operation.name: _Method(SaltedArguments, lambda _: operations.transactions()),
-        operations.profile_deletions().operation.name: _Method(BulkArguments, lambda _: operations.profile_deletions()),
-        tags.operation.name: _Method(BulkArguments, lambda given: operations.tag_assignments(given["tag_id"])),
-    }
 
 
 class ReplayRecorder(OutcomeRecorder):
@@ -113,14 +68,20 @@ class ReplayRecorder(OutcomeRecorder):
         self._rows = rows
         self._replay = replay
 
+    def record(self, chunk_state: ChunkState) -> None:
+        """Write down what became of a chunk; its letters are not needed any more then."""
+        super().record(chunk_state)
+        self._rows.settle(chunk_state.chunk.indexes)
+
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
         number: int = fields["index"]
         rows, letter = self._rows, self._rows.letter(number)
         if number in rows.kept:
             reason = rows.kept[number]
-            stage = self._replay.keep(self.report, rows.group, number, reason)
+            stage = self._replay.keep(self.report, rows.group, number, letter, reason)
             self._replay.left += reason is None and stage != "unsent"
             del rows.kept[number]
+            rows.settle((number,))
         else:
             may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
             if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
@@ -131,6 +92,7 @@ class ReplayRecorder(OutcomeRecorder):
             self._replay.set_head(rows.group, mapping)
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
             super()._add_rejection(row, **fields)
+            rows.settle((number,))
             return
         self.problem = self.problem or self.report.rejection_store.problem
         if self._thresholds is not None and self.problem is None:
@@ -164,8 +126,8 @@ class Replay:
         pace: Pace | None,
     ) -> None:
         self.report = ReplayReport(operation=METHOD, rejection_store=store, complete=True)
-        self.cut_lines: list[bytes] = []
-        """The lines that a crash cut off, where the file that is read is the one that is replaced."""
+        self.is_own = False
+        """Whether the file that is read is the one that is replaced."""
         self.left = 0
         """How many refused letters the caller's function left as they are: they are no errors of this call."""
         self.limit_problem: str | None = None
@@ -184,7 +146,7 @@ class Replay:
         self._unread_from = 0
         self._part: Report | None = None
         self._run: Engine | None = None
-        self._carried, self._is_kept, self._is_noted = 0, True, False
+        self._carried, self._gone, self._is_kept, self._is_noted = 0, 0, True, False
         steps = (self._end_run, self._carry_unread, self._carry_cut, self._close_letters, self._add_notes)
         self._last_steps = LastSteps(*steps)
 
@@ -192,7 +154,7 @@ class Replay:
         """Yield each run and its rows, to be driven to its end. Raises BulkStoppedError after one that ended early."""
         while self._waiting:
             group = self._waiting[0]
-            method = _methods().get(group.operation)
+            method = replay_methods().get(group.operation)
             try:
                 batch_operation = None if method is None else method.batch_operation(group.arguments)
             except (KeyError, InvalidRequestError):
@@ -204,20 +166,22 @@ class Replay:
             self._run = run[0]
             yield run
             self.close_part()
-            problem = run[0].problem or self._store.problem
+            engine, gone = run[0], run[1].gone
+            problem = engine.problem or self._store.problem or (None if gone is None else gone.problem)
             if problem is not None:
                 is_limit = problem == self.limit_problem
                 error = BulkStoppedError(problem, self.report, too_many_rejected=is_limit)
-                raise error from run[0].error or self._store.error
+                raise error from engine.error or self._store.error or gone
 
     def new_part(self, operation: str) -> Report:
         """Begin the report of one operation."""
         self._part = Report(operation=operation, rejection_store=self._store)
         return self._part
 
-    def keep(self, report: Report, group: LetterGroup, number: int, reason: str | None) -> Stage:
+    def keep(
+        self, report: Report, group: LetterGroup, number: int, letter: Mapping[str, Any], reason: str | None
+    ) -> Stage:
         """Write a letter that is not sent; return the stage at which it was refused."""
-        letter = self._file.letter(group, number)
         rejection, row = kept_letter(letter, group.line_of(number) - 1, reason)
         self.set_head(group, letter.get("mapping"))
         self._store.add(rejection, row, report.by_stage)
@@ -279,18 +243,22 @@ class Replay:
         if error is None:
             return
         may_be_kept, self._is_kept = letters is not None and self.report.read > 0, False
-        while letters is not None and may_be_kept and self._waiting:
+        while self._waiting and (may_be_kept or self._file.has_lost_letters):
             for line in self._file.lines(self._waiting[0], self._unread_from):
-                self._carried += letters.carry((line,))
+                if line is None:
+                    self._gone += 1
+                elif letters is not None and may_be_kept:
+                    self._carried += letters.carry((line,))
                 self._unread_from += 1
             self._waiting, self._unread_from = self._waiting[1:], 0
         is_whole = letters is None or letters.problem is None
         self._is_kept = may_be_kept and (is_whole or self._options.get("dead_letter_mode") == "append")
 
     def _carry_cut(self, _: BaseException | None) -> None:
-        while self._letters is not None and self._is_kept and self.cut_lines:
-            self._letters.carry(self.cut_lines[:1])
-            del self.cut_lines[:1]
+        lines = self._file.cut_lines
+        while self._letters is not None and self.is_own and self._is_kept and lines:
+            self._letters.carry(lines[:1])
+            del lines[:1]
 
     def _close_letters(self, _: BaseException | None) -> None:
         self._store.close(is_kept=self._is_kept)
@@ -298,20 +266,25 @@ class Replay:
     def _add_notes(self, _: BaseException | None) -> None:
         if not self._is_noted:
             notes = dict(self.report.notes)
-            add_counts(notes, {_UNREAD_TEXT: self._carried} if self._carried else {})
+            found = {_UNREAD_TEXT: self._carried, _GONE_TEXT: self._gone}
+            if not self.is_own and not self._gone and self._file.was_written:
+                found[_WRITTEN_TEXT] = 1
+            add_counts(notes, {text: count for text, count in found.items() if count})
             add_counts(notes, {} if self._letters is None else self._letters.end_notes)
+            add_counts(notes, {} if self._store.problem is None else {self._store.problem: 1})
             # As above.
             self.report.notes, self._is_noted = notes, True
 
     def _new_run(
-        self, group: LetterGroup, method: _Method, batch_operation: BatchOperation
+        self, group: LetterGroup, method: ReplayMethod, batch_operation: BatchOperation
     ) -> tuple[Engine, LetterRows]:
         client_options, timing = self._client_options, self._timing
         warn_deprecated(batch_operation.operation, client_options.deprecations, timing.wall())
         taken = taken_by(method.arguments)
         own = {name: value for name, value in group.arguments.items() if name in _SALT_OPTIONS}
         options = {name: value for name, value in {**own, **self._options}.items() if name in taken}
-        options |= {"dead_letter": None, "progress": None if self._progress is None else self._on_progress}
+        options |= {"dead_letter": None, "dead_letter_mode": "replace"}
+        options |= {"progress": None if self._progress is None else self._on_progress}
         settings = BulkSettings(**options)
         needs_salt = SALT_FUNCTION in group.arguments and settings.salt is None
         rows = LetterRows(self._file, group, batch_operation, self._mapping, self._transform, needs_salt=needs_salt)
@@ -322,17 +295,25 @@ class Replay:
 
     def _keep_all(self, group: LetterGroup) -> None:
         part = self.new_part(group.operation)
-        known = group.operation in _methods()
+        known = group.operation in replay_methods()
         reason = (
             "lacks the arguments of its operation, such as tag_id"
             if known
             else f"is for {group.operation or 'no operation'}, which is not sent by client.bulk"
         )
+        gone: LetterGoneError | None = None
         for number in range(len(group)):
+            try:
+                letter = self._file.letter_of(self._file.line(group, number))
+            except LetterGoneError as error:
+                gone = error
+                break
             part.read += 1
-            self.keep(part, group, number, reason)
-        part.complete = True
+            self.keep(part, group, number, letter, reason)
+        part.complete = gone is None
         self.close_part()
+        if gone is not None:
+            raise BulkStoppedError(gone.problem, self.report) from gone
 
     def _on_progress(self, part: Progress) -> object:
         report = self.report

@@ -28,8 +28,9 @@ from .dead_letter import RejectionStore
 from .finish import RunEnd, finishing, finishing_async
 from .letter_file import DeadLetterMode, LetterFile, open_letters
 from .letter_reader import CellMapping
-from .replay import METHOD, Replay, ReplayReport
+from .replay import METHOD, Replay
 from .replay_file import ReplayFile
+from .replay_report import ReplayReport
 from .replay_rows import Transform
 from .report import BulkStoppedError, Progress, Report
 from .row_preparer import SaltOption
@@ -105,7 +106,7 @@ class ReplayMethods(Resource):
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
         file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
         InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
-        BulkStoppedError as the other methods.
+        BulkStoppedError as the other methods, and at a line that somebody has cut off or changed meanwhile.
         """
         from synerise_profiles._batching.sync_driver import drive  # noqa: PLC0415 - one of two
 
@@ -161,7 +162,7 @@ class AsyncReplayMethods(Resource):
         The report has the sums of all operations, and `by_operation`. `index` of a rejection counts the lines of the
         file from 0; a letter that cannot be sent is rejected with its line. Raises OSError where there is no such file,
         InvalidRequestError for one that holds something else, or letters of another version: nothing is sent then;
-        BulkStoppedError as the other methods.
+        BulkStoppedError as the other methods, and at a line that somebody has cut off or changed meanwhile.
         """
         from synerise_profiles._batching.async_driver import drive  # noqa: PLC0415 - one of two
 
@@ -202,7 +203,7 @@ def open_replay(
                 letters = None if target is None else _open_letters(target, settings, file)
                 replay = _make_replay(file, letters, options, client_options, timing, pace)
                 replay.report.dead_letter = target
-                replay.cut_lines = list(file.cut_lines()) if target is not None and _is_own(target, file) else []
+                replay.is_own = target is not None and _is_own(target, file)
                 holder.report, holder.complete = replay.report, replay.end
             yield replay
             replay.end(None)
@@ -245,8 +246,7 @@ def _is_own(target: Path, file: ReplayFile) -> bool:
 def _open_letters(target: Path, settings: BulkSettings, file: ReplayFile) -> LetterFile:
     """Open the new letters. Raises InvalidRequestError where the file that was read has lost its name since."""
     head, is_own = LetterHead(operation=METHOD), _is_own(target, file)
-    size = file.size if is_own else None
-    letters = open_letters(target, settings.dead_letter_mode, head, size)
+    letters = open_letters(target, settings.dead_letter_mode, head, file.known if is_own else None)
     if is_own and file_id(target) != file.id:
         letters.close(is_kept=False)
         raise refused("dead_letter", "was replaced by another run since it was read; repeat the call")
@@ -258,6 +258,7 @@ def _end_by(replay: Replay, error: BaseException) -> None:
     try:
         replay.end(error)
         attach_report(error, replay.report)
+        replay.report.rejection_store.tell_problem(error)
     except BaseException as interruption:
         replay.end(interruption)
         attach_report(interruption, replay.report)

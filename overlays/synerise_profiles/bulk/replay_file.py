@@ -1,16 +1,19 @@
 """The letters that a replay reads: checked as a whole first, then read operation by operation.
 
 A file may mix operations, as the spill of a queue does. So it is read twice: the first time every line is looked at,
-and it is kept where the letters of each operation begin (8 bytes a letter), so that the second time each is read once,
-in the order of the lines. The file stays open, and is the same whatever takes its name meanwhile.
+and it is kept where the letters of each operation begin, with a checksum (12 bytes a letter), so that the second time
+each is read once, in the order of the lines. The file stays open, and is the same whatever takes its name meanwhile. A
+line that is not as it was, since somebody has cut or changed the file, is no letter any more: LetterGoneError.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import zlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -24,11 +27,23 @@ from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
 
 from .order_parts import OrderParts
+from .replaced_letters import KnownBytes, new_digest
 
 if TYPE_CHECKING:
     from synerise_profiles._readers.line_index import LineIndex
 
-__all__ = ["LetterGroup", "ReplayFile"]
+__all__ = ["LetterGoneError", "LetterGroup", "ReplayFile"]
+
+
+class LetterGoneError(OSError):
+    """A letter is not in its file any more. `problem` names its line."""
+
+    def __init__(self, problem: str, path: str) -> None:
+        self.problem = problem
+        super().__init__(errno.ESTALE, problem, path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem, self.filename)
 
 
 def _new_line_index() -> LineIndex:
@@ -45,17 +60,19 @@ class LetterGroup:
     arguments: Mapping[str, Any]
     _lines: LineIndex = attrs.field(init=False, factory=_new_line_index)
     _offsets: array[int] = attrs.field(init=False, factory=partial(array, "Q"))
+    _checksums: array[int] = attrs.field(init=False, factory=partial(array, "I"))
     _next_line: int = attrs.field(init=False, default=0)
 
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def add(self, line: int, offset: int) -> None:
+    def add(self, line: int, offset: int, checksum: int) -> None:
         """Take note of where a letter stands; lines grow."""
         if line != self._next_line:
             self._lines.add(len(self._offsets), line)
         self._next_line = line + 1
         self._offsets.append(offset)
+        self._checksums.append(checksum)
 
     def line_of(self, number: int) -> int:
         """Return the line of a letter, counted from 1."""
@@ -65,9 +82,16 @@ class LetterGroup:
         """Return where a letter begins in the file."""
         return self._offsets[number]
 
+    def has_checksum(self, number: int, checksum: int) -> bool:
+        """Whether the line of a letter has this checksum."""
+        return self._checksums[number] == checksum
+
 
 class ReplayFile:
     """A file of dead letters that is open for reading. `notes` names the lines that a crash cut off.
+
+    `cut_lines` are those lines as they stood, as far as they were letters: they cannot be sent, but mended by hand.
+    `known` is what was read of the file, `has_lost_letters` whether some of that is not there any more.
 
     Raises OSError where there is no such file, InvalidRequestError for what is no file of dead letters of this version.
     """
@@ -84,12 +108,15 @@ class ReplayFile:
         self.path = os.path.realpath(name)
         self.groups: list[LetterGroup] = []
         self.notes: dict[str, int] = {}
-        self.size = 0
-        self._cut_offsets: list[int] = []
+        self.cut_lines: list[bytes] = []
+        self.known: KnownBytes = 0, b""
+        self._has_lost_letters = False
+        self._longest = 0
         self._parts = OrderParts()
         self._file: BinaryIO = open(name, "rb")  # noqa: SIM115, PTH123 - closed by `close`
         try:
             self._survey()
+            self._changed_at = os.fstat(self._file.fileno()).st_mtime_ns
         except BaseException:
             self._file.close()
             raise
@@ -99,36 +126,65 @@ class ReplayFile:
         """What tells the file apart, whatever becomes of its name."""
         return file_id(self._file.fileno())
 
-    def letter(self, group: LetterGroup, number: int) -> dict[str, Any]:
-        """Return a letter of a group."""
-        self._file.seek(group.offset_of(number))
-        return self._parts.mark(load_letter(self._file.readline()))
+    @property
+    def has_lost_letters(self) -> bool:
+        """Whether a letter was not there any more, or the file is shorter than it was."""
+        return self._has_lost_letters or self._is_cut
 
-    def lines(self, group: LetterGroup, first: int) -> Iterator[bytes]:
-        """Yield the lines of a group as they stand, from the letter with this number on."""
-        for number in range(first, len(group)):
+    @property
+    def was_written(self) -> bool:
+        """Whether somebody has written to the file since it was looked at."""
+        return not self._file.closed and os.fstat(self._file.fileno()).st_mtime_ns != self._changed_at
+
+    def line(self, group: LetterGroup, number: int) -> bytes:
+        """Return the line of a letter as it stands, without its end. Raises LetterGoneError if it is another one."""
+        try:
             self._file.seek(group.offset_of(number))
-            yield self._file.readline().rstrip(b"\n") + b"\n"
+            content = self._file.readline(self._longest + 1).rstrip(b"\n")
+        except OSError as error:
+            self._has_lost_letters = True
+            problem = f"line {group.line_of(number):,} of {self._name} cannot be read: {error.strerror}"
+            raise LetterGoneError(problem, self.path) from error
+        if not group.has_checksum(number, zlib.crc32(content)):
+            self._has_lost_letters = True
+            how = "is gone, as the file was cut" if self._is_cut else "was changed by somebody else"
+            raise LetterGoneError(f"line {group.line_of(number):,} of {self._name} {how} while it was read", self.path)
+        return content
 
-    def cut_lines(self) -> Iterator[bytes]:
-        """Yield the lines that a crash cut off, as they stand: they cannot be sent, but mended by hand."""
-        for offset in self._cut_offsets:
-            self._file.seek(offset)
-            line = self._file.readline().rstrip(b"\n")
-            if line.startswith(LETTER_START):
-                yield line + b"\n"
+    def letter_of(self, line: bytes) -> dict[str, Any]:
+        """Return the letter of a line."""
+        return self._parts.mark(load_letter(line))
+
+    def lines(self, group: LetterGroup, first: int) -> Iterator[bytes | None]:
+        """Yield the lines of a group as they stand, from the letter with this number on; None for one that is gone."""
+        for number in range(first, len(group)):
+            try:
+                yield self.line(group, number) + b"\n"
+            except LetterGoneError:
+                yield None
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self.path)  # noqa: PTH119 - as above
+
+    @property
+    def _is_cut(self) -> bool:
+        return not self._file.closed and os.fstat(self._file.fileno()).st_size < self.known[0]
+
     def _survey(self) -> None:
         found: dict[bytes, LetterGroup] = {}
-        for line in scan_letters(self._file):
-            letter = line.letter
+        digest = new_digest()
+        for line in scan_letters(_digested(self._file, digest.update)):
+            letter, content = line.letter, line.content.rstrip(b"\n")
+            self._longest = max(self._longest, len(content))
             if letter is None:
                 count_note(self.notes, f"line {line.number} was cut off by a crash, and holds no letter any more")
-                self._cut_offsets.append(line.offset)
+                if content.startswith(LETTER_START):
+                    self.cut_lines.append(content + b"\n")
                 continue
             arguments: object = letter.get("arguments")
             arguments = arguments if is_object(arguments) else {}
@@ -136,6 +192,13 @@ class ReplayFile:
             if key not in found:
                 found[key] = LetterGroup(str(letter["operation"]), arguments)
                 self.groups.append(found[key])
-            found[key].add(line.number, line.offset)
+            found[key].add(line.number, line.offset, zlib.crc32(content))
             self._parts.add(letter)
-        self.size = self._file.tell()
+        self.known = self._file.tell(), digest.digest()
+
+
+def _digested(lines: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Yield lines, of which each is taken into a digest."""
+    for line in lines:
+        update(line)
+        yield line

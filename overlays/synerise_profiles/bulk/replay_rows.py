@@ -5,7 +5,7 @@ A letter that is not sent keeps its fate, or gets the reason for which it cannot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast, get_args
 
 import orjson
@@ -21,7 +21,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_list, is_object
 
 from .letter_reader import CellMapping
-from .replay_file import LetterGroup, ReplayFile
+from .replay_file import LetterGoneError, LetterGroup, ReplayFile
 
 __all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]
 
@@ -45,7 +45,9 @@ class LetterRows:
     """The rows of a group of letters, for an engine that counts them from 0.
 
     `kept` says of letters that are not sent why, until their fate is written down; None leaves them the reason that
-    they have. `notes` counts what the report says about them.
+    they have. `notes` counts what the report says about them. The lines of those that have no fate yet are held, since
+    somebody may cut the file or write to it: `gone` is the error of the first that was not there when it was its turn,
+    and ends the rows.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class LetterRows:
     ) -> None:
         self.kept: dict[int, str | None] = {}
         self.notes: dict[str, int] = {}
+        self.gone: LetterGoneError | None = None
         self.group = group
+        self._lines: dict[int, bytes] = {}
         self._file = file
         self._operation = batch_operation
         self._mapping = mapping
@@ -75,12 +79,22 @@ class LetterRows:
         return self._transform is not None
 
     def letter(self, number: int) -> dict[str, Any]:
-        """Return the letter of a row."""
-        return self._file.letter(self.group, number)
+        """Return the letter of a row that has no fate yet."""
+        return self._file.letter_of(self._lines[number])
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """Let go of the letters of rows whose fate is written down."""
+        for number in numbers:
+            self._lines.pop(number, None)
 
     def __iter__(self) -> Iterator[Any]:
         """Read the rows, each as it is asked for."""
         for number in range(len(self.group)):
+            try:
+                self._lines[number] = self._file.line(self.group, number)
+            except LetterGoneError as error:
+                self.gone = error
+                return
             yield self._row(number)
 
     def _row(self, number: int) -> Any:

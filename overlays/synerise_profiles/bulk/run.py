@@ -190,6 +190,7 @@ class BulkRun:
             self._complete(error)
             for ending in endings(error, self._handled):
                 attach_report(ending, self.report)
+                self.report.rejection_store.tell_problem(ending)
 
     def _complete(self, error: BaseException) -> None:
         with SignalHold():
@@ -238,6 +239,8 @@ class BulkRun:
         found: list[Mapping[str, int] | None] = [None if self._letters is None else self._letters.end_notes]
         if self._opened is not None:
             found.append(getattr(self._source, "notes", None))
+        if self._letter_problem is not None:
+            found.append({self._letter_problem: 1})
         if self._is_noted or not any(found):
             return
         notes = dict(self.report.notes)

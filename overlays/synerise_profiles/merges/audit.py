@@ -152,8 +152,16 @@ def _is_start_of_entry(line: bytes, min_bytes: int) -> bool:
 
 
 def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the entries of an audit file, ids included; lines that a crash cut off are left out."""
+    """Yield the entries of an audit file, ids included; lines that a crash cut off are left out.
+
+    Raises OSError where there is no such file, AuditError if somebody cuts or changes it while it is read.
+    """
+    from synerise_profiles._readers.block_reader import FileWatch  # noqa: PLC0415 - audits are seldom read
+
     with Path(path).open("rb") as lines:
+        watch = FileWatch(lines)
         for line in lines:
             with contextlib.suppress(orjson.JSONDecodeError):
                 yield orjson.loads(line)
+        if watch.is_changed:
+            raise AuditError("the audit file was cut or changed by somebody else while it was read")

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import attrs
 
-from synerise_profiles._core.files import FileId, file_id
+from synerise_profiles._core.files import FileId, FileStamp, file_id
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._readers.file_form import check_parquet
 from synerise_profiles_api.errors import InvalidRequestError
@@ -124,20 +124,35 @@ class ParquetSource(ArrowSource):
         return bool(self._files.system.type_name == "local")
 
     def _batches(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
-        """Yield the batches; raises InvalidRequestError, with its name, for a file with a page that cannot be read."""
-        count = 0
+        """Yield the batches.
+
+        Raises InvalidRequestError, with its name, for a file with a page that cannot be read, and for one to which
+        somebody writes meanwhile.
+        """
+        count, stamps = 0, [FileStamp.of(path) for path in self._files.paths if self._is_local]
+        last = len(self._ends) - 1
         try:
             for dataset in self._datasets(content, names):
                 for batch in open_dataset(dataset).batches(names):
+                    place = min(bisect.bisect_right(self._ends, count), last)
+                    self._refuse_changed(stamps[place : place + 1])
                     yield batch
                     count += batch.num_rows
+            self._refuse_changed(stamps)
         except (self._arrow.ArrowException, OSError) as error:
             raise_if_of_a_signal(error)
-            place = min(bisect.bisect_right(self._ends, count), len(self._ends) - 1)
+            place = min(bisect.bisect_right(self._ends, count), last)
+            self._refuse_changed(stamps[place : place + 1])
             where = self._files.name_of(self._files.paths[place])
-            where += "" if place == len(self._ends) - 1 else ", or a file after it,"
+            where += "" if place == last else ", or a file after it,"
             problem = f"{where} cannot be read to its end: {type(error).__name__}; is it damaged?"
             raise InvalidRequestError(problem, field="paths") from None
+
+    def _refuse_changed(self, stamps: Sequence[FileStamp]) -> None:
+        changed = next((stamp.path for stamp in stamps if stamp.is_changed), None)
+        if changed is not None:
+            problem = f"{self._files.name_of(changed)} was cut or changed by somebody else while it was read"
+            raise InvalidRequestError(f"{problem}; give it again once nobody writes to it", field="paths")
 
     def _datasets(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
         """Yield a dataset of each run of files that have these columns by the same types."""

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
+from synerise_profiles._core.files import FileStamp
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object, raise_if_of_a_signal
 
@@ -123,12 +124,30 @@ def _open_pyarrow(arrow: Any, table: Any) -> Table | None:
         return None
     found = None
     if hasattr(table, "scanner") and hasattr(table, "get_fragments"):
-        found = open_dataset(table)
+        found = _watched(open_dataset(table), table)
     elif hasattr(table, "projected_schema"):
         found = Table(table.projected_schema, lambda _: table.to_batches())
     elif hasattr(table, "iter_batches") and hasattr(table, "schema_arrow"):
         found = Table(table.schema_arrow, partial(_parquet_batches, table))
     return None if found is None else tell_breaks((arrow.ArrowException, OSError), found, "table", _NOT_AS_ITS_SCHEMA)
+
+
+def _watched(found: Table, dataset: Any) -> Table:
+    """Let the rows of a dataset end by an error where somebody has written to one of its files meanwhile."""
+    children = getattr(dataset, "children", [dataset])
+    local = [child for child in children if getattr(getattr(child, "filesystem", None), "type_name", "") == "local"]
+    paths: list[str] = [path for child in local for path in getattr(child, "files", ())]
+
+    def batches(names: Sequence[str]) -> Iterator[Any]:
+        stamps = [FileStamp.of(path) for path in paths]
+        yield from found.batches(names)
+        if any(stamp.is_changed for stamp in stamps):
+            problem = (
+                "has a file that somebody cut or changed while it was read; give it again once nobody writes to it"
+            )
+            raise InvalidRequestError(problem, field="table")
+
+    return Table(found.schema, batches)
 
 
 def _parquet_batches(file: Any, names: Sequence[str]) -> Iterator[Any]:

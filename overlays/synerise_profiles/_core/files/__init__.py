@@ -32,6 +32,7 @@ from .scratch import (
 )
 from .shared import SharedRecord, refuse_foreign, rename_file, temporary_folder
 from .targets import FileId, file_id, refuse_same_files, refused, target_of
+from .watching import FileStamp
 from .writing import CHANGED_TEXT, KeptFile, PartFile, WrittenFile, replaced_file
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "DatabaseFileError",
     "FaultKind",
     "FileId",
+    "FileStamp",
     "KeptFile",
     "MayHold",
     "PartFile",

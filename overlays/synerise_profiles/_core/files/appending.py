@@ -96,6 +96,7 @@ class AppendFile(WrittenFile):
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:  # noqa: ARG002 - all of it is there
         """Raise OSError if what was written has no name any more, or was changed."""
         with contextlib.nullcontext() if self._is_locked else held(self._descriptor):
+            self._check_place()
             self._check()
 
     def sync(self) -> None:
@@ -117,7 +118,8 @@ class AppendFile(WrittenFile):
 
     def _check(self) -> int:
         """Return the size; raise OSError unless the file is the one of that name, with what was written to it."""
-        self._check_place()
+        if not (self._is_joined and self._was_moved_along):
+            self._check_place()
         size, end, mark = self.size, self._end, self._mark
         is_there = size >= end and read_at(self._descriptor, len(mark), end - len(mark)) == mark
         if is_there and size > end and self._may_hold is not None:
@@ -126,6 +128,11 @@ class AppendFile(WrittenFile):
         if not is_there:
             raise OSError(errno.ESTALE, CHANGED_TEXT)
         return size
+
+    @property
+    def _was_moved_along(self) -> bool:
+        """Whether the file has a name still, in a folder that was moved."""
+        return not self.target.parent.exists() and os.fstat(self._descriptor).st_nlink > 0
 
     def _check_place(self) -> None:
         if file_id(self.target) != self.id:

@@ -98,15 +98,24 @@ class ObjectTemplate:
     is_list: bool = False
     omit_if_empty: bool = False
 
-    def build(self, cells: Cells) -> dict[str, Any]:
-        """Build the object cell by cell: what the generated function does, without generated code."""
+    def build(self, cells: Cells, failed: list[tuple[ColumnBinding, str]] | None = None) -> dict[str, Any]:
+        """Build the object cell by cell: what the generated function does, without generated code.
+
+        What cannot be read is added to `failed`, with the reason, where that is given; else it raises.
+        """
         built: dict[str, Any] = {}
         for binding in self.bindings:
-            value = binding.value_of(cells)
+            try:
+                value = binding.value_of(cells)
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed.append((binding, cell_problem(error)))
+                continue
             if value is not OMITTED:
                 built[binding.name] = value
         for name, child in self.children.items():
-            if inner := child.build(cells):
+            if inner := child.build(cells, failed):
                 built[name] = [inner] if child.is_list else inner
         if built or not self.omit_if_empty:
             built.update(self.constants)
@@ -181,19 +190,15 @@ class RowBuilder:
         return self._unreadable_row(found, [found.get(name) for name in self.columns], error)
 
     def _unreadable_row(self, row: dict[str, Any], cells: Cells, raised: Exception) -> UnreadableRow:
-        """Find the first cell that cannot be read, and the fields of the row itself that can."""
+        """Find the first cell that cannot be read, and the fields that can."""
         cell_problem(raised)
-        path, reason, fields = "", "", dict[str, Any]()
-        for binding in self.bindings:
-            try:
-                value = binding.value_of(cells)
-            except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
-                if not reason:
-                    path, reason = binding.path, f"column {binding.column!r} {cell_problem(error)}"
-            else:
-                if binding.name == binding.path and value is not OMITTED:
-                    fields[binding.name] = value
-        return UnreadableRow(path, reason or "cannot be read", row, mapping=self.digest, fields=fields)
+        failed: list[tuple[ColumnBinding, str]] = []
+        fields = self.root.build(cells, failed)
+        path, reason = "", "cannot be read"
+        if failed:
+            binding, problem = failed[0]
+            path, reason = binding.path, f"column {binding.column!r} {problem}"
+        return UnreadableRow(path, reason, row, mapping=self.digest, fields=fields)
 
 
 def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:

@@ -301,3 +301,24 @@ def test_the_twin_of_an_order_is_refused_by_a_resumed_run_and_on_disk(monkeypatc
             report = client.bulk.create_transactions(source, dead_letter=letters, journal=journal)
             assert (report.accepted, [row.reference for row in report.rejected]) == (10, [2, 13])
             assert [bool(letter.get("id_taken")) for letter in read_dead_letter(letters)] == [False, True]
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+@pytest.mark.parametrize("choice", ["column", "salt="])
+def test_without_group_by_a_refused_row_with_the_salt_of_another_one_is_told(choice, wrong):
+    """As two that are accepted are: its letter would overwrite the other one."""
+    columns = {**COLUMNS, "No": ["orderId", "eventSalt"] if choice == "column" else "orderId"}
+    total = {
+        f"{name}.{key}": value for name in ("revenue", "value") for key, value in (("amount", 2.5), ("currency", "GBP"))
+    }
+    purchases = RowMapping.for_transactions(columns, constants={**CONSTANTS, **total})
+    lines = [GOOD, GOOD.replace("tea", "cup"), GOOD.replace("11", "12")]
+    lines[wrong] = bad(lines[wrong])
+    salt = {} if choice == "column" else {"salt": ["orderId"]}
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(HEADER + "\n".join(lines)), purchases), **salt)
+    assert report.accepted == 2
+    told = {text: count for text, count in report.notes.items() if "refused" in text}
+    assert list(told.values()) == [1, 1]
+    assert any("has the salt, time and profile of another row" in text for text in told)
+    assert any("the order and the profile of another row" in text for text in told)

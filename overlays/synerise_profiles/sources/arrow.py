@@ -19,7 +19,7 @@ from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
 from synerise_profiles_api.json_values import is_list
 from synerise_profiles_api.names import checks_names
 
-from .arrow_floats import short_digits
+from .arrow_floats import cells_with_digits
 from .arrow_types import cell_kind, database_type, extension_of, has_name_twice, holds_money, type_text
 from .cell_reader import LOST_BYTES
 from .column_types import Column, misread_issues
@@ -158,9 +158,7 @@ def _values(arrow: Any, column: Any, reading: _Reading | None) -> list[Any]:
     if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
         # Python's datetimes have microseconds.
         column = column.cast(arrow.timestamp("us", arrow_type.tz), safe=False)
-    else:
-        column = short_digits(arrow, column)
-    cells: list[Any] = column if isinstance(column, list) else column.to_pylist()
+    cells = cells_with_digits(arrow, column)
     if arrow.types.is_map(arrow_type):
         cells = [None if cell is None else _object_of(cell) for cell in cells]
     return cells if reading is None else reading(cells)

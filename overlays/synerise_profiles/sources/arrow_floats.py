@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from .float_digits import float_digits
 
-__all__ = ["short_digits"]
+__all__ = ["cells_with_digits"]
 
 _Choice: TypeAlias = Callable[[Any, Any], Any]
 """Makes a cell of one with exact values and one with short digits."""
@@ -20,8 +20,8 @@ _MAX_SHORT: Final = 2**24
 """From here on the shortest digits of a whole number of 32 bits may be those of another one."""
 
 
-def short_digits(arrow: Any, column: Any) -> Any:
-    """Return a column in which floats have their own digits, or the list of its cells; itself where it has none."""
+def cells_with_digits(arrow: Any, column: Any) -> list[Any]:
+    """Return the cells of a column as Python objects, with floats by their own digits."""
     types = arrow.types
     if types.is_dictionary(column.type) and _holds(arrow, column.type.value_type, arrow.types.is_floating):
         column = column.cast(column.type.value_type)
@@ -29,7 +29,7 @@ def short_digits(arrow: Any, column: Any) -> Any:
         return list(map(_choice_of(arrow, column.type), column.to_pylist(), _with_texts(arrow, column).to_pylist()))
     short = _with_texts(arrow, column)
     if short is column or not any(_is_large(leaf) for leaf in _leaves(arrow, column)):
-        return short
+        return list(short.to_pylist())
     return list(map(_choice_of(arrow, column.type), column.to_pylist(), short.to_pylist()))
 
 
@@ -62,8 +62,11 @@ def _leaves(arrow: Any, column: Any) -> Iterator[Any]:
         if arrow.types.is_float32(array.type):
             yield array
         elif _holds(arrow, array.type, arrow.types.is_float32):
-            inner = array.items if arrow.types.is_map(array.type) else array.flatten()
-            for each in inner if isinstance(inner, list) else [inner]:
+            if arrow.types.is_struct(array.type):
+                parts: list[Any] = array.flatten()
+            else:
+                parts = [array.items if arrow.types.is_map(array.type) else array.flatten()]
+            for each in parts:
                 yield from _leaves(arrow, each)
 
 

@@ -330,13 +330,13 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
 
 
 def test_floats_of_16_bits():
-    """They have their own shortest digits, as a scalar of numpy in a row has."""
+    """They have their own shortest digits, and whole ones stay as they are, as a scalar of numpy in a row has."""
     numpy = pytest.importorskip("numpy", reason="numpy is not installed")
     column = pa.array([numpy.float16(value) for value in (0.1, 65504, -6e-8, 0)] + [None], pa.float16())
     mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
     table = pa.table({"id": list("abcde"), "x": column})
     found = [row.get("attributes", {}).get("x") for row in read_arrow(table, mapping)]
-    assert found == [0.1, 65500.0, -6e-8, 0.0, None]
+    assert found == [0.1, 65504.0, -6e-8, 0.0, None]
 
 
 def test_a_dataframe_with_a_number_that_arrow_does_not_hold():

@@ -142,8 +142,8 @@ class Source(abc.ABC):
         newer: set[int] = set()
         refused: set[int] = set()
         for row in rows:
-            is_refused = type(row) is UnreadableRow
-            key = _purchase_key(row.fields if is_refused else row)
+            is_refused = isinstance(row, UnreadableRow)
+            key = _purchase_key(row.fields if isinstance(row, UnreadableRow) else row)
             if key in newer or key in older:
                 self._note(_SAME_AS_REFUSED if is_refused or key in refused else _SAME_ORDER)
             elif key is not None:

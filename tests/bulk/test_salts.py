@@ -429,3 +429,18 @@ def test_a_text_of_a_class_of_its_own_is_what_json_has_of_it(change: dict[str, A
     server = Server()
     report = Run(operations.events(), [row, {**row, "eventSalt": "t"}], server, checks=checks).finish()
     assert (report.accepted, list(report.rejected)) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "rows", [["good", "bad"], ["bad", "good"], ["bad", "bad"], ["bad", "other"], ["bad", "untimed"]]
+)
+def test_a_refused_row_that_would_overwrite_another_one_is_told(client, rows):
+    """Once it is mended and sent again; a row with another salt, or without a time, overwrites none."""
+    event = {"client": {"id": 1}, "action": "a.b", "label": "x", "eventSalt": "s", "time": "2026-01-01T00:00:00Z"}
+    untimed = {name: value for name, value in event.items() if name != "time"}
+    forms = {"good": event, "bad": {**event, "label": None}, "other": {**event, "eventSalt": "t"}, "untimed": untimed}
+    given = [forms[kind] for kind in rows]
+    report = client.bulk.send_events(given)
+    assert report.accepted == len(rows) - rows.count("bad")
+    told = [count for text, count in report.notes.items() if text.startswith("was refused, and has the salt")]
+    assert told == ([] if rows[1] in ("other", "untimed") else [1])

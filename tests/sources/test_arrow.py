@@ -21,6 +21,8 @@ pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 MOMENT = datetime.datetime(2010, 12, 1, 8, 26, tzinfo=datetime.UTC)
 
 
+MAP32 = pa.map_(pa.string(), pa.float32())
+INSIDE = {"a": [123456792.0, 0.1], "b": 5}
 FLOATS_INSIDE = pa.struct([("a", pa.large_list(pa.float32())), ("b", pa.int64())])
 
 
@@ -79,6 +81,14 @@ def values(column, target="attributes.x"):
         (pa.array([2.55, None, float("nan"), 0.0]), [2.55, "missing", "missing", 0.0]),
         (pa.array([123456792.0, 16777218.0], pa.float32()), [123456792.0, 16777218.0]),
         (pa.array([0.1, None, 16777216], pa.float32()), [0.1, "missing", 16777216.0]),
+        (pa.array([[123456792.0, None, 0.1], None], pa.list_(pa.float32())), [[123456792.0, None, 0.1], "missing"]),
+        (pa.array([[[20000002.0, 0.3]], []], pa.large_list(pa.list_(pa.float32(), 2))), [[[20000002.0, 0.3]], []]),
+        (pa.array([[("a", 123456792.0), ("b", 0.1)]], MAP32), [{"a": 123456792.0, "b": 0.1}]),
+        (pa.array([{"a": [123456792.0, 0.1], "b": 5}, None], FLOATS_INSIDE), [INSIDE, "missing"]),
+        (pa.array([[9.0]] + [[20000002.0]] * 2, pa.list_(pa.float32())).slice(1), [[20000002.0]] * 2),
+        (pa.array([123456792.0, 0.1], pa.float32()).dictionary_encode(), [123456792.0, 0.1]),
+        (pa.array([65504, 0.1, 2050, None], pa.float16()), [65504.0, 0.1, 2050.0, "missing"]),
+        (pa.array([[65504, 0.1, None], None], pa.list_(pa.float16())), [[65504.0, 0.1, None], "missing"]),
         (pa.array([[0.1, None], None], pa.list_(pa.float32())), [[0.1, None], "missing"]),
         (pa.array([[0.1, 0.3]], pa.list_(pa.float32(), 2)), [[0.1, 0.3]]),
         (pa.array([{"a": [0.1], "b": 2**53 + 1}], FLOATS_INSIDE), [{"a": [0.1], "b": 2**53 + 1}]),
@@ -320,13 +330,13 @@ def test_without_pyarrow_the_error_says_what_to_install(monkeypatch):
 
 
 def test_floats_of_16_bits():
-    """They have their own shortest digits, as a scalar of numpy in a row has."""
+    """They have their own shortest digits, and whole ones stay as they are, as a scalar of numpy in a row has."""
     numpy = pytest.importorskip("numpy", reason="numpy is not installed")
     column = pa.array([numpy.float16(value) for value in (0.1, 65504, -6e-8, 0)] + [None], pa.float16())
     mapping = RowMapping.for_profiles({"id": "customId", "x": "attributes.x"})
     table = pa.table({"id": list("abcde"), "x": column})
     found = [row.get("attributes", {}).get("x") for row in read_arrow(table, mapping)]
-    assert found == [0.1, 65500.0, -6e-8, 0.0, None]
+    assert found == [0.1, 65504.0, -6e-8, 0.0, None]
 
 
 def test_a_dataframe_with_a_number_that_arrow_does_not_hold():

@@ -109,6 +109,8 @@ TYPED: list[tuple[Any, str, Any]] = [
     (np.float64(30.5), "text", "30.5"),
     (np.float64(2.0), "text", "2"),
     (np.float32(0.1), "text", "0.1"),
+    (np.float32(123456792), "text", "123456792"),
+    (np.float16(65504), "text", "65504"),
     (Percent(1.5), "text", "1.5"),
     (Cents("1.50"), "text", "1.50"),
     (np.int64(30), "text", "30"),

@@ -154,3 +154,26 @@ def test_a_line_with_a_number_that_is_too_large_is_one_bad_line():
     assert [isinstance(row, UnreadableRow) for row in found] == [False, True, False]
     found = list(read_csv(io.StringIO("id,n\nc-1,1\n"), mapping))
     assert [row["customId"] for row in found] == ["c-1"]
+
+
+@pytest.mark.parametrize(
+    ("target", "at_fault"),
+    [
+        (field("attributes.x", "integer", fallback=["empty", "bad"]), "bad"),
+        (field("attributes.x", "text", template="n{id}{bad}"), "bad"),
+        (field("attributes.x", "text", template="n{empty}", fallback="bad"), "bad"),
+        (field("attributes.x", "integer", template="n{id}"), "own"),
+    ],
+)
+@pytest.mark.parametrize("own", [None, 1.0])
+def test_a_derived_cell_that_cannot_be_read_is_told_by_the_column_that_it_came_from(target, at_fault, own):
+    """Not by the column that had none, or whose template is right."""
+    if own is not None and target.template is None:
+        at_fault = None
+    numbers = {"own": [own], "empty": [None], "bad": [float("inf")]}
+    table = pa.table({"id": ["a"], **{name: pa.array(cells, pa.float64()) for name, cells in numbers.items()}})
+    (row,) = read_arrow(table, RowMapping.for_profiles({"id": "customId", "own": target}))
+    if at_fault is None:
+        assert row["attributes"]["x"] == 1
+    else:
+        assert row.reason.startswith(f"column {at_fault!r} ")

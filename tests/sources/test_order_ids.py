@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from synerise_profiles import Synerise
-from synerise_profiles.bulk import UnreadableRow
+from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import MappingError, RowMapping, field, line_store, read_csv
 from tests.sources.test_orders import CONSTANTS
@@ -77,7 +77,7 @@ def test_an_order_whose_template_gives_the_id_of_another_one_is_refused(sort, id
     assert (refused.field, refused.reference) == (id_columns[-1], 5)
     assert refused.reason.startswith("is that of another order, at line 2; make eventSalt of all columns")
     (letter,) = [row for row in rows(lines, purchases, sort=sort) if isinstance(row, UnreadableRow)]
-    assert letter.part_of_order
+    assert letter.id_taken.startswith(f"{id_columns[-1]} ")
     assert [cells["Shop"] for cells in letter.row] == ["11", "11"]
 
 
@@ -160,3 +160,165 @@ def test_a_source_that_another_thread_began_is_read_on_and_forgotten(sort, monke
         pool.submit(source.close).result()
         del source
         gc.collect()
+
+
+CLASHING = field("eventSalt", template="{Shop}{No}")
+GOOD, OTHER = f"1,11,{REST}", f"11,1,{REST}".replace("tea", "cup")
+
+
+def bad(line):
+    """The line with a quantity that is no number."""
+    return line.replace(",1,2.50,", ",x,2.50,")
+
+
+def goods(client, sandbox):
+    """What the orders that are stored are of."""
+    known = client.profiles.find("by-custom-id", "anna").client_id
+    return sorted(item["name"] for order in sandbox.store.transactions.of_profile(known) for item in order["products"])
+
+
+def mended(letters, *pairs):
+    """The letters with other texts in them."""
+    text = letters.read_text()
+    for old, new in (('"x"', '"1"'), *pairs):
+        text = text.replace(old, new)
+    letters.write_text(text)
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "marked"),
+    [
+        ([GOOD, OTHER], 1),
+        ([bad(GOOD), OTHER], 1),
+        ([GOOD, bad(OTHER)], 1),
+        ([bad(GOOD), bad(OTHER)], 1),
+        ([bad(GOOD), OTHER, f"1,11,{REST}"], 1),
+        ([bad(GOOD), bad(GOOD), OTHER, bad(OTHER)], 1),
+        ([GOOD, bad(f"11,1,{REST}").replace("tea", "cup"), f"111,,{REST}"], 1),
+        ([bad(f"1,111,{REST}"), f"11,11,{REST}".replace("tea", "cup"), bad(f"111,1,{REST}").replace("tea", "jug")], 2),
+        ([f"1,11,{REST}".replace("2.50", "2\xff50"), OTHER], 1),
+        ([f"1,11,{REST}", f"1,11,{REST.replace('anna', 'jan')}", OTHER], 1),
+    ],
+)
+def test_of_orders_with_one_id_the_first_alone_is_stored_whatever_is_mended(sort, lines, marked, tmp_path):
+    """Also where another cell refuses one of them: the later one says so in its letter, and is not sent."""
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    file, letters = tmp_path / "orders.csv", tmp_path / "letters.jsonl"
+    file.write_bytes((HEADER + "\n".join(lines)).encode("latin-1"))
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(file, purchases, sort=sort), dead_letter=letters)
+        twins = [letter for letter in read_dead_letter(letters) if "id_taken" in letter]
+        assert len(twins) == marked
+        assert all("is that of another order, at line" in letter["reason"] for letter in twins)
+        if report.accepted:
+            assert "cup" not in goods(client, sandbox)
+        accepted = report.accepted
+        for _ in range(2):
+            replay = client.bulk.replay(letters, mapping=purchases, dead_letter=letters)
+            accepted += replay.accepted
+            mended(letters, ("2\N{REPLACEMENT CHARACTER}50", "2.50"), ('"part_of_order":true,', ""), ("jan", "anna"))
+        accepted += client.bulk.replay(letters, mapping=purchases, dead_letter=letters).accepted
+        assert accepted
+        assert {"cup", "jug"}.isdisjoint(goods(client, sandbox))
+        left = [letter for letter in read_dead_letter(letters) if "id_taken" in letter]
+        assert len(left) == marked
+        assert all("has the id of another order" in letter["reason"] for letter in left)
+        read = [letter["row"] for letter in read_dead_letter(letters, purchases) if "id_taken" in letter]
+        assert all(isinstance(row, UnreadableRow) and row.id_taken for row in read)
+        # With an id of its own it is sent.
+        mended(letters, ('"Shop":"11', '"Shop":"8'))
+        assert client.bulk.replay(letters, mapping=purchases, dead_letter=letters).accepted
+        assert "cup" in goods(client, sandbox)
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_lines_that_are_refused_by_themselves_say_that_their_id_is_taken(sort):
+    """Also where they are all that there is of their order; they take it, too, where they come first."""
+    purchases = mapping({"No": ["orderId", CLASHING]}, bad_line="refuse_line")
+    for lines in ([GOOD, bad(OTHER)], [bad(GOOD), bad(OTHER)], [GOOD, OTHER, bad(OTHER)]):
+        *_, twin = rows(lines, purchases, sort=sort)
+        assert twin.part_of_order
+        assert twin.id_taken
+        assert "eventSalt is that of another order, at line 2" in twin.reason
+    refused, twin = rows([bad(GOOD), OTHER], purchases, sort=sort)
+    assert (refused.id_taken, twin.field, twin.part_of_order) == (None, "eventSalt", False)
+
+
+@pytest.mark.parametrize("way", ["the mark is removed", "fields of another id", "fields of the same id"])
+def test_a_letter_whose_id_is_taken_goes_by_another_id_or_without_its_mark(way, tmp_path):
+    """A function that leaves the id as it is does not help."""
+    purchases, letters = mapping({"No": ["orderId", CLASHING]}), tmp_path / "letters.jsonl"
+    (other,) = rows([OTHER], purchases)
+    if way == "fields of another id":
+        other["eventSalt"] = "another"
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        source = read_csv(io.StringIO(HEADER + f"{GOOD}\n{bad(OTHER)}"), purchases)
+        assert client.bulk.create_transactions(source, dead_letter=letters).accepted == 1
+        if way == "the mark is removed":
+            (letter,) = read_dead_letter(letters)
+            mended(letters, (f'"id_taken":"{letter["id_taken"]}",', ""))
+            client.bulk.replay(letters, mapping=purchases)
+            assert goods(client, sandbox) == ["cup"]
+            return
+        report = client.bulk.replay(letters, transform=lambda _: other, dead_letter=letters)
+        assert goods(client, sandbox) == (["cup", "tea"] if report.accepted else ["tea"])
+        assert report.accepted == (way == "fields of another id")
+
+
+@pytest.mark.parametrize("first_is_mended", [True, False])
+def test_a_replay_does_not_send_two_letters_of_one_id(first_is_mended, tmp_path):
+    """Of runs that add to one file: written otherwise, the second would replace the first; the same twice is one."""
+    purchases, letters = mapping({"No": ["orderId", "eventSalt"]}, ["No"]), tmp_path / "letters.jsonl"
+    lines = [bad(line) for line in (GOOD, GOOD.replace("tea", "cup"), GOOD, GOOD.replace("11", "12"))]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        for line in lines:
+            source = read_csv(io.StringIO(HEADER + line), purchases)
+            client.bulk.create_transactions(source, dead_letter=letters, dead_letter_mode="append")
+        assert "id_taken" not in letters.read_text()
+        first, second, *rest = letters.read_text().replace('"x"', '"1"').splitlines(keepends=True)
+        first = first if first_is_mended else first.replace('"Qty":"1"', '"Qty":"y"')
+        letters.write_text("".join([first, second, *rest]))
+        report = client.bulk.replay(letters, mapping=purchases, dead_letter=letters)
+        assert (report.accepted, report.rejected_count()) == ((3, 1) if first_is_mended else (1, 3))
+        assert "has the id of line 1, and is written otherwise" in letters.read_text()
+        mended(letters, ('"y"', '"1"'))
+        client.bulk.replay(letters, mapping=purchases, dead_letter=letters)
+        assert set(goods(client, sandbox)) == {"tea"}
+        left = [letter["row"]["cells"][0]["Sku"] for letter in read_dead_letter(letters) if "id_taken" in letter]
+        assert left == ["cup"] + ["tea"] * (not first_is_mended)
+
+
+def test_the_twin_of_an_order_is_refused_by_a_resumed_run_and_on_disk(monkeypatch, tmp_path):
+    """A journal takes the place of no id; ids of refused orders are on disk like others."""
+    monkeypatch.setattr(line_store, "_MAX_KEYS_IN_MEMORY", 2)
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    letters, journal = tmp_path / "letters.jsonl", tmp_path / "journal"
+    text = HEADER + "\n".join([bad(GOOD), *(f"7,{number},{REST}" for number in range(10)), OTHER])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        for _ in range(2):
+            source = read_csv(io.StringIO(text), purchases)
+            report = client.bulk.create_transactions(source, dead_letter=letters, journal=journal)
+            assert (report.accepted, [row.reference for row in report.rejected]) == (10, [2, 13])
+            assert [bool(letter.get("id_taken")) for letter in read_dead_letter(letters)] == [False, True]
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+@pytest.mark.parametrize("choice", ["column", "salt="])
+def test_without_group_by_a_refused_row_with_the_salt_of_another_one_is_told(choice, wrong):
+    """As two that are accepted are: its letter would overwrite the other one."""
+    columns = {**COLUMNS, "No": ["orderId", "eventSalt"] if choice == "column" else "orderId"}
+    total = {
+        f"{name}.{key}": value for name in ("revenue", "value") for key, value in (("amount", 2.5), ("currency", "GBP"))
+    }
+    purchases = RowMapping.for_transactions(columns, constants={**CONSTANTS, **total})
+    lines = [GOOD, GOOD.replace("tea", "cup"), GOOD.replace("11", "12")]
+    lines[wrong] = bad(lines[wrong])
+    salt = {} if choice == "column" else {"salt": ["orderId"]}
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(HEADER + "\n".join(lines)), purchases), **salt)
+    assert report.accepted == 2
+    told = {text: count for text, count in report.notes.items() if "refused" in text}
+    assert list(told.values()) == [1, 1]
+    assert any("has the salt, time and profile of another row" in text for text in told)
+    assert any("the order and the profile of another row" in text for text in told)

@@ -8,6 +8,7 @@ import sqlite3
 import traceback
 import uuid
 from collections import deque
+from struct import pack, unpack
 
 import pytest
 
@@ -348,6 +349,21 @@ def test_the_driver_changes_no_row(server, by_adbc, price):
     assert [str(row) for row in rows] == [str(row) for row in others]
     assert rows[0]["attributes"]["extra"] == {"x": 1.1, "y": 9007199254740993}
     assert rows[1] == {"customId": "b"}
+
+
+REALS = [123456792, 20000002, 0.1, 0.30000001, 5, 1.5e38, 1e-40]
+
+
+def test_reals_of_postgres_have_their_own_digits_and_whole_ones_are_as_they_are(by_each):
+    """Whichever driver reads them: written with few digits, a whole number would be another one."""
+    values = ", ".join(f"({number}, {value}::real)" for number, value in enumerate(REALS))
+    mapping = RowMapping.for_profiles({"id": field("customId", "text"), "n": "attributes.n"})
+    rows = list(read_sql(f"select * from (values {values}) as rows(id, n) order by id", by_each, mapping))
+    assert [row["attributes"]["n"] for row in rows[:5]] == [*REALS[:3], 0.3, 5]
+    assert [row["attributes"]["n"] for row in rows[5:]] == [unpack("<f", pack("<f", 1.5e38))[0], 1e-40]
+    mapping = RowMapping.for_profiles({"n": field("customId", template="c{n}")})
+    rows = list(read_sql("select 123456792::real as n", by_each, mapping))
+    assert rows == [{"customId": "c123456792"}]
 
 
 def test_money_by_adbc_is_refused(by_adbc):

@@ -22,6 +22,7 @@ from synerise_profiles._validation.object_rules import CELLS_NAME
 from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
 from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
+from .order_ids import ID_TAKEN_MARK
 from .readable_row import readable
 from .row_encoder import contains_null, orjson_default
 
@@ -68,7 +69,7 @@ class LetterRow:
     `mapping` is the digest of the mapping that could not read its cells, where they say so themselves; `decimals` are
     the columns whose cells were decimals, and stand as text. With `part_of_order` they are not all lines of an order.
     `order_digest` stands for the key of an order whose lines may come apart; `columns` are the names of cells that
-    stand in a list.
+    stand in a list; `id_taken` is the mark of an order whose id another one has.
     """
 
     json: bytes
@@ -79,6 +80,7 @@ class LetterRow:
     part_of_order: bool = False
     order_digest: str | None = None
     columns: tuple[str, ...] = ()
+    id_taken: str | None = None
 
     def of_order(self, digest: str | None) -> LetterRow:
         """Return the row with what stands for its order."""
@@ -99,6 +101,7 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
         "part_of_order": row.part_of_order or None,
         "order_digest": row.order_digest,
         "columns": row.columns or None,
+        ID_TAKEN_MARK: row.id_taken,
         **record,
     }
     data |= {name: value for name, value in more.items() if value is not None}

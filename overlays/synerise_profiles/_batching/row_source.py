@@ -51,8 +51,9 @@ class UnreadableRow:
     by, and `mapping` the digest of the mapping that `row` holds the cells of. With `part_of_order` these are not all
     lines of an order: its letter is not sent as it is. `order_digest` stands for the key of an order whose lines may
     come apart; `columns` are the names of the cells, where `row` is a list of them that has too few or too many.
-    `fields` are the fields of the row itself that could be read, by which a delta sync knows whose row it is. A
-    generator between a source and a run has to pass it on as it is; one that builds rows can make its own.
+    `id_taken` is the mark of an order whose id is that of another one. `fields` are the fields that could be read, by
+    which a delta sync knows whose row it is, and a source which order. A generator between a source and a run has to
+    pass it on as it is; one that builds rows can make its own.
     """
 
     field: str = attrs.field(validator=instance_of(str, expected="text, empty where no field is meant"))
@@ -64,6 +65,7 @@ class UnreadableRow:
     fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     order_digest: str | None = attrs.field(default=None, repr=False)
     columns: Sequence[str] = attrs.field(default=(), repr=False)
+    id_taken: str | None = attrs.field(default=None, repr=False)
 
 
 def letter_of(row: Any) -> LetterRow:
@@ -72,7 +74,7 @@ def letter_of(row: Any) -> LetterRow:
         return letter_row(row)
     content = letter_row(row.row, "cells", row.mapping)
     is_part, digest, columns = row.part_of_order, row.order_digest, tuple(row.columns)
-    return attrs.evolve(content, part_of_order=is_part, order_digest=digest, columns=columns)
+    return attrs.evolve(content, part_of_order=is_part, order_digest=digest, columns=columns, id_taken=row.id_taken)
 
 
 @runtime_checkable

@@ -118,6 +118,10 @@ class RowSalter:
         key = self._key(fields, salt, moment) if is_given else None
         return SaltedRow(item, is_untimed, salt, moment, key)
 
+    def has_salt(self, row: Any) -> bool:
+        """Whether a row gets a salt that is not made of its content, as far as that is seen."""
+        return self._make_salt is not None or self._salt_field in (fields_of(row) or {})
+
     def key_of(self, fields: Mapping[str, Any]) -> Hashable:
         """Return the key of an event that has its salt, by its fields as they are sent."""
         time = fields.get(self._time_field)

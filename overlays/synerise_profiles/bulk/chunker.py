@@ -315,6 +315,7 @@ class Chunker:
             reference, field, reason = row.reference, row.field, row.reason
         elif self._options.reference is not None:
             reference = self._options.reference(row)
+        self.preparer.note_refused(row)
         goes_on = self._refuse(index, reference, letter_of(row), field, reason)
         self.rows_read += 1
         self.is_halted = not goes_on

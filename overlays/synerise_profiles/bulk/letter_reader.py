@@ -13,6 +13,7 @@ import attrs
 
 from synerise_profiles._batching.letter_lines import load_letter, scan_letters
 from synerise_profiles._batching.letters import cells_of, problem_of
+from synerise_profiles._batching.order_ids import ID_TAKEN_MARK, OrderIds, id_problem
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._core.logging import LOGGER
@@ -48,6 +49,10 @@ class CellMapping(Protocol):
         """Make a function of the cells that returns the row, or what stands for one that cannot be read."""
         ...
 
+    def order_ids(self) -> OrderIds | None:
+        """Return what keeps the ids of the orders that it makes; None where it makes none, or they have no ids."""
+        ...
+
 
 @checks_names
 def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None = None) -> Iterator[dict[str, Any]]:
@@ -72,11 +77,15 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
             text = f"the mapping is made for {made}, and a letter holds cells for {letter['operation']}"
             raise InvalidRequestError(text, field="mapping")
         cells, problem = cells_of(letter, letter["row"]), problem_of(letter)
-        row = read(cells) if problem is None else UnreadableRow("", problem, cells, mapping=letter.get("mapping"))
+        row = read(cells) if problem is None else None
+        problem = problem or id_problem(letter, row)
+        if problem is not None and not isinstance(row, UnreadableRow):
+            row = UnreadableRow("", problem, cells, mapping=letter.get("mapping"))
         if isinstance(row, UnreadableRow):  # its next letter says what this one does
             is_part, digest = bool(letter.get("part_of_order")), letter.get("order_digest")
             columns = letter.get("columns") or ()
-            row = attrs.evolve(row, part_of_order=is_part, order_digest=digest, columns=columns)
+            mark = letter.get(ID_TAKEN_MARK) or None
+            row = attrs.evolve(row, part_of_order=is_part, order_digest=digest, columns=columns, id_taken=mark)
         yield {**letter, "row": row, "row_holds": "cells" if isinstance(row, UnreadableRow) else "fields"}
 
 

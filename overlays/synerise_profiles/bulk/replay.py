@@ -78,14 +78,15 @@ class ReplayRecorder(OutcomeRecorder):
         rows, letter = self._rows, self._rows.letter(number)
         if number in rows.kept:
             reason = rows.kept[number]
-            stage = self._replay.keep(self.report, rows.group, number, letter, reason)
+            mark = rows.marks.pop(number, "")
+            stage = self._replay.keep(self.report, rows.group, number, letter, reason, mark)
             self._replay.left += reason is None and stage != "unsent"
             del rows.kept[number]
             rows.settle((number,))
         else:
             may_be_stored = self._batch_operation.salt_field and fields["stage"] in ("ambiguous", "unsent")
             if rows.are_transformed and not may_be_stored:  # one that may be keeps the salt that it got
-                row = letter_content(letter)
+                row = letter_content(letter, row.id_taken)
             elif not rows.are_transformed:  # it may be the order's first lines, whose others are not letters yet
                 row = row.of_order(letter.get("order_digest"))
             mapping = rows.mapping_digest if row.holds == "cells" else letter.get("mapping")
@@ -179,10 +180,16 @@ class Replay:
         return self._part
 
     def keep(
-        self, report: Report, group: LetterGroup, number: int, letter: Mapping[str, Any], reason: str | None
+        self,
+        report: Report,
+        group: LetterGroup,
+        number: int,
+        letter: Mapping[str, Any],
+        reason: str | None,
+        mark: str = "",
     ) -> Stage:
         """Write a letter that is not sent; return the stage at which it was refused."""
-        rejection, row = kept_letter(letter, group.line_of(number) - 1, reason)
+        rejection, row = kept_letter(letter, group.line_of(number) - 1, reason, mark)
         self.set_head(group, letter.get("mapping"))
         self._store.add(rejection, row, report.by_stage)
         return rejection.stage

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast, get_args
 
+import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import BREAKS_TEXT, Rejection, Stage, count_note
-from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, problem_of
+from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, letter_row, problem_of
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.order_ids import ID_TAKEN_MARK, id_problem
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.callables import closed_coroutine, is_awaitable
 from synerise_profiles._validation.object_rules import CELLS_NAME
@@ -38,6 +40,10 @@ _OVERWRITES: Final = (
     "is a row at which the server broke: it overwrites later rows of its profile, which arrived without it; send the "
     "newest row of such a profile again"
 )
+_SAME_ID: Final = (
+    "has the id of line {}, and is written otherwise: it would replace that order; delete one of the two letters, or "
+    "change what the id is made of"
+)
 _LETTER_KEYS: Final = frozenset({"operation", "stage", "row"})
 
 
@@ -47,7 +53,7 @@ class LetterRows:
     `kept` says of letters that are not sent why, until their fate is written down; None leaves them the reason that
     they have. `notes` counts what the report says about them. The lines of those that have no fate yet are held, since
     somebody may cut the file or write to it: `gone` is the error of the first that was not there when it was its turn,
-    and ends the rows.
+    and ends the rows. `marks` has those of orders whose id another letter has.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class LetterRows:
         needs_salt: bool,
     ) -> None:
         self.kept: dict[int, str | None] = {}
+        self.marks: dict[int, str] = {}
         self.notes: dict[str, int] = {}
         self.gone: LetterGoneError | None = None
         self.group = group
@@ -70,6 +77,9 @@ class LetterRows:
         self._mapping = mapping
         self.mapping_digest = None if mapping is None else mapping.digest
         self._read_cells = None if mapping is None else mapping.cell_reader()
+        is_own = mapping is not None and group.operation in mapping.operation_names
+        self._ids = mapping.order_ids() if mapping is not None and is_own else None
+        self._letter: dict[str, Any] = {}
         self._transform = transform
         self._needs_salt = needs_salt
 
@@ -95,7 +105,30 @@ class LetterRows:
             except LetterGoneError as error:
                 self.gone = error
                 return
-            yield self._row(number)
+            yield self._with_own_id(number, self._row(number))
+
+    def _with_own_id(self, number: int, row: Any) -> Any:
+        """Return a row, or what stands for one that would replace another order: one of its file, or of these letters.
+
+        A row that cannot be read yet has an id as well.
+        """
+        if number in self.kept:
+            return row
+        letter, is_readable = self._letter, not isinstance(row, UnreadableRow)
+        if not is_readable:
+            row = attrs.evolve(row, id_taken=letter.get(ID_TAKEN_MARK) or None)
+        elif (problem := id_problem(letter, row)) is not None:
+            return self._keep(number, problem)
+        if self._ids is None or letter.get("mapping") is None:
+            return row
+        fields = fields_of(row.fields if isinstance(row, UnreadableRow) else row) or {}
+        earlier = self._ids.add(fields, number, letter_row(fields).json)
+        if earlier is None:
+            return row
+        self.marks[number] = self._ids.mark_of(fields)
+        if is_readable:
+            return self._keep(number, _SAME_ID.format(self.group.line_of(earlier)))
+        return attrs.evolve(row, id_taken=self.marks.pop(number))
 
     def _row(self, number: int) -> Any:
         letter = self.letter(number)
@@ -105,6 +138,7 @@ class LetterRows:
             if row is None:
                 return self._keep(number, None)
             letter = self.letter(number)  # the caller's function may have changed it
+        self._letter = letter
         problem = problem_of(letter)
         if problem is not None and row == letter["row"]:
             return self._keep(number, problem)
@@ -158,9 +192,14 @@ def _unnamed_problem(letter: Mapping[str, Any], cells: object) -> str:
     return _NO_NAMED_CELLS.format(f", or as a list of {len(columns):,} in the order of columns{there}")
 
 
-def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tuple[Rejection, LetterRow]:
-    """Return the rejection and the row of a letter that is not sent, with its own reason where there is no other."""
-    content = letter_content(letter)
+def kept_letter(
+    letter: Mapping[str, Any], index: int, reason: str | None, mark: str = ""
+) -> tuple[Rejection, LetterRow]:
+    """Return the rejection and the row of a letter that is not sent, with its own reason where there is no other.
+
+    `mark` is a new one of an order whose id another one has.
+    """
+    content = letter_content(letter, mark)
     stage = letter["stage"] if reason is None and letter["stage"] in get_args(Stage) else "check"
     before = str(letter.get("reason", ""))
     if reason is not None:
@@ -176,8 +215,8 @@ def kept_letter(letter: Mapping[str, Any], index: int, reason: str | None) -> tu
     return rejection, content
 
 
-def letter_content(letter: Mapping[str, Any]) -> LetterRow:
-    """Return the row of a letter, to be written again as it stands there."""
+def letter_content(letter: Mapping[str, Any], mark: str | None = None) -> LetterRow:
+    """Return the row of a letter, to be written again as it stands there; `mark` is a new one of its order's id."""
     holds: RowHolds = "cells" if letter["row_holds"] == "cells" else "fields"
     row = letter["row"]
     if holds == "cells" and is_object(row) and row.keys() == {CELLS_NAME}:
@@ -192,6 +231,7 @@ def letter_content(letter: Mapping[str, Any]) -> LetterRow:
         part_of_order=bool(letter.get("part_of_order")),
         order_digest=letter.get("order_digest"),
         columns=_texts(letter.get("columns")),
+        id_taken=mark or letter.get(ID_TAKEN_MARK) or None,
     )
 
 

@@ -26,6 +26,7 @@ from synerise_profiles._batching.row_encoder import (
     RowEncoder,
     timestamp_reserve,
 )
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.plain_rows import plain_copy, raise_unless_of_enums
@@ -42,6 +43,9 @@ _BY_CONTENT: Final = "content"
 _EQUAL_NOTE: Final = "equal to an earlier row, so that the two are one event; keep_duplicates=True keeps both"
 _OVERWRITING_NOTE: Final = (
     "has the salt, time and profile of an earlier row and is written otherwise, so that it overwrites that one"
+)
+_REFUSED_NOTE: Final = (
+    "was refused, and has the salt, time and profile of another row: mended and sent again, it overwrites that one"
 )
 _FUTURE_NOTE: Final = (
     "has a time in the future, so that the server stores it under the time of its arrival and its salt has no effect: "
@@ -186,11 +190,26 @@ class RowPreparer:
             elif not self._keeps_duplicates:
                 add((salt, moment), None)
 
+    def note_refused(self, row: Any) -> None:
+        """Take note of the event that a refused row is, as far as it can be read: it may be mended and sent."""
+        salter = self._salter
+        fields = row.fields if issubclass(type(row), UnreadableRow) else row
+        if salter is None or self._asked is not None:  # a function of the caller is asked for no such row
+            return
+        try:
+            salted = None if not salter.has_salt(fields) else salter.add_salt(fields, b"{}")
+        except Exception as error:  # noqa: BLE001 - whatever it was refused for
+            raised_problem(error)
+            return
+        if salted is not None and salted.key is not None and not salted.is_untimed:
+            self.repeats.add(salted.key, _REFUSED)
+
     def notes(self, *, has_journal: bool) -> dict[str, int]:
         """Return what the report says about salts and times, with the number of rows; to be called once, at the end."""
         repeats = self.repeats
         repeats.close()
-        found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting, _FUTURE_NOTE: self.future_count}
+        found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting}
+        found |= {_REFUSED_NOTE: repeats.refused, _FUTURE_NOTE: self.future_count}
         if not has_journal:
             found[_RERUN_NOTE] = self.untimed_count
         return {text: count for text, count in found.items() if count}
@@ -227,6 +246,7 @@ class RowPreparer:
             self.repeats.add(identity, None)
 
 
+_REFUSED: Final = "the content of a row that was refused"
 _PARTS: Final = 256
 _MAX_ROWS_IN_MEMORY: Final = 1_000_000
 _MAX_ROWS_AT_ONCE: Final = 100_000
@@ -234,11 +254,15 @@ _MAX_ROWS_AT_ONCE: Final = 100_000
 
 
 class RepeatCounter:
-    """Counts rows that are one event: `equal` to an earlier row, or `overwriting` one of the same key."""
+    """Counts rows that are one event: `equal` to an earlier row, or `overwriting` one of the same key.
+
+    `refused` would be one of these, but one of the two was refused.
+    """
 
     def __init__(self) -> None:
         self.equal = 0
         self.overwriting = 0
+        self.refused = 0
         self._parts: list[array[int]] = []
         self._rows_in_memory = 0
         self._file: IO[bytes] | None = None
@@ -256,7 +280,9 @@ class RepeatCounter:
 
     def add_known(self, before: Hashable, content: Hashable) -> None:
         """Count a row whose key an earlier row with the content `before` has."""
-        if before == content:
+        if hash(_REFUSED) in (before, content):
+            self.refused += 1
+        elif before == content:
             self.equal += 1
         else:
             self.overwriting += 1

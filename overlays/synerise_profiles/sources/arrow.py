@@ -5,12 +5,9 @@ How a table gives its batches is found by `tables`. Here the columns become Pyth
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from itertools import repeat
-from struct import pack
 from typing import Any, Final, Self, TypeAlias
 
 import attrs
@@ -22,6 +19,7 @@ from synerise_profiles._readers.exact_json import LossyJsonError, load_exactly
 from synerise_profiles_api.json_values import is_list
 from synerise_profiles_api.names import checks_names
 
+from .arrow_floats import cells_with_digits
 from .arrow_types import cell_kind, database_type, extension_of, has_name_twice, holds_money, type_text
 from .cell_reader import LOST_BYTES
 from .column_types import Column, misread_issues
@@ -160,9 +158,7 @@ def _values(arrow: Any, column: Any, reading: _Reading | None) -> list[Any]:
     if arrow.types.is_timestamp(arrow_type) and arrow_type.unit == "ns":
         # Python's datetimes have microseconds.
         column = column.cast(arrow.timestamp("us", arrow_type.tz), safe=False)
-    else:
-        column = _with_short_digits(arrow, column)
-    cells: list[Any] = column.to_pylist()
+    cells = cells_with_digits(arrow, column)
     if arrow.types.is_map(arrow_type):
         cells = [None if cell is None else _object_of(cell) for cell in cells]
     return cells if reading is None else reading(cells)
@@ -174,58 +170,6 @@ def _object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise _TwiceError
     return found
-
-
-def _with_short_digits(arrow: Any, column: Any) -> Any:
-    """Give floats of 32 bits, at any depth, their own shortest digits: 0.1, where Python has 0.10000000149011612."""
-    if arrow.types.is_float16(column.type):
-        return arrow.array([None if cell is None else _half(float(cell)) for cell in column.to_pylist()])
-    texts = _replace_floats(arrow, column.type, arrow.string())
-    if texts is column.type:
-        return column
-    try:
-        short = column.cast(texts).cast(_replace_floats(arrow, column.type, arrow.float64()))
-        return short if short.type != arrow.float64() else _with_whole_numbers(column.cast(short.type), short)
-    except arrow.ArrowNotImplementedError:  # an older pyarrow does not cast all that is nested
-        return column
-
-
-def _with_whole_numbers(exact: Any, short: Any) -> Any:
-    """Leave whole numbers as they are, however large: rounded to short digits, an identifier would be another one."""
-    compute: Any = importlib.import_module("pyarrow.compute")
-    return compute.if_else(compute.equal(compute.floor(exact), exact), exact, short)
-
-
-def _half(value: float) -> float:
-    """Return a float of 16 bits by its own shortest digits."""
-    packed = pack("<e", value)
-    for digits in range(1, 6):
-        found = float(f"{value:.{digits}g}")
-        with suppress(OverflowError):  # rounded to more than 16 bits hold
-            if pack("<e", found) == packed:
-                return found
-    return value
-
-
-def _replace_floats(arrow: Any, arrow_type: Any, other: Any) -> Any:
-    """Return a type with another one in the place of floats of 32 bits; itself where it has none."""
-    types = arrow.types
-    if types.is_float32(arrow_type):
-        return other
-    if types.is_primitive(arrow_type) or types.is_string(arrow_type) or not arrow_type.num_fields:
-        return arrow_type
-    fields = [arrow_type.field(number) for number in range(arrow_type.num_fields)]
-    if types.is_map(arrow_type):
-        fields = [arrow.field("value", arrow_type.item_type)]
-    inner = [_replace_floats(arrow, field.type, other) for field in fields]
-    if all(found is field.type for found, field in zip(inner, fields, strict=True)):
-        return arrow_type
-    if types.is_struct(arrow_type):
-        return arrow.struct([field.with_type(found) for field, found in zip(fields, inner, strict=True)])
-    if types.is_map(arrow_type):
-        return arrow.map_(arrow_type.key_type, inner[0])
-    make = arrow.large_list if types.is_large_list(arrow_type) else arrow.list_
-    return make(inner[0], arrow_type.list_size) if types.is_fixed_size_list(arrow_type) else make(inner[0])
 
 
 def _value(arrow: Any, column: Any, reading: _Reading | None, row: int) -> Any:

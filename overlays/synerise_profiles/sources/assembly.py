@@ -49,7 +49,9 @@ _MAY_BE_OF_IT: Final = "cannot be read, or has no key, and may be of this order:
 class _OpenOrder:
     """An order whose lines are being read: the records that its letter would hold, and its bad lines.
 
-    `is_part` says that the order may have further lines, so that these must not be sent as all of it, and `doubt` why.
+    `is_part` says that the order may have further lines, so that these must not be sent as all of it, and `doubt` why;
+    with `comes_again` further ones stand above. `known` are the fields of its id, as long as `lacks_id` the first line
+    with them is looked for; `id_taken` is the mark of one whose id another one has, `id_problem` its reason.
     """
 
     key: str
@@ -57,6 +59,11 @@ class _OpenOrder:
     order: Order
     is_part: bool = False
     doubt: str = ""
+    comes_again: bool = False
+    lacks_id: bool = False
+    known: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    id_taken: str | None = None
+    id_problem: str = ""
     records: list[Any] = attrs.field(factory=list[Any])
     bad: list[tuple[int, UnreadableRow]] = attrs.field(factory=list["tuple[int, UnreadableRow]"])
 
@@ -195,7 +202,7 @@ class LineAssembler:
             row = make_row(record, prepared)
             if type(row) is dict and open_order is not None and key == open_order.key and not beside:
                 records = open_order.records
-                if records:  # nearly all lines come here
+                if records and not open_order.lacks_id:  # nearly all lines come here
                     open_order.order.add(row)
                     if len(records) < _MAX_LETTER_LINES:
                         records.append(record)
@@ -220,10 +227,10 @@ class LineAssembler:
 
     def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> _OpenOrder:
         """Begin an order; `beside` says that a line above it cannot be read."""
-        opened = _OpenOrder(key, number, Order(grouping))
+        opened = _OpenOrder(key, number, Order(grouping), lacks_id=self._ids is not None)
         if not self._is_sorted and self._seen.add(key) is not None:
             opened.order.refuse("", _COMES_AGAIN)
-            opened.is_part = True
+            opened.is_part = opened.comes_again = True
         elif self._is_sorted and (number_of_bad := self._suspected_by(key)) is not None:
             self._refuse(opened, f"{self._place(number_of_bad)} {_MAY_BE_OF_IT}")
         self._refuse(opened, beside)
@@ -242,6 +249,9 @@ class LineAssembler:
         return row, beside
 
     def _add(self, open_order: _OpenOrder, number: int, record: Any, row: Row) -> None:
+        if open_order.lacks_id and self._ids is not None:
+            open_order.known = self._ids.fields.part_of(self._plan.readable(row))
+            open_order.lacks_id = not open_order.known
         if isinstance(row, UnreadableRow):
             if self._plan.bad_line == "refuse_line":
                 open_order.bad.append((number, attrs.evolve(row, part_of_order=True)))
@@ -266,24 +276,43 @@ class LineAssembler:
 
     def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
         """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
-        found: list[tuple[int, Row, int]] = [(number, row, 0) for number, row in open_order.bad]
+        result = open_order.order.finish() if open_order.records else ("", "")
+        if self._ids is not None and not open_order.comes_again:
+            result = self._with_own_id(self._ids, open_order, result)
+        found: list[tuple[int, Row, int]] = [
+            (number, self._marked(open_order, row), 0) for number, row in open_order.bad
+        ]
         if open_order.records:
-            result, digest = open_order.order.finish(), 0 if self._digests is None else key_digest(open_order.key)
-            if self._ids is not None and isinstance(result, dict):
-                result = self._with_own_id(self._ids, open_order, result)
+            digest = 0 if self._digests is None else key_digest(open_order.key)
             row = result if isinstance(result, dict) else self._refused(open_order, digest, *result)
             found.append((open_order.first, row, digest))
         for number, row, digest in sorted(found, key=itemgetter(0)):
             self._place_row(number, digest)
             yield row
 
-    def _with_own_id(self, ids: SeenIds, open_order: _OpenOrder, row: dict[str, Any]) -> dict[str, Any] | FieldProblem:
-        """Return an order, or why it is refused: another one, with another key, has its id."""
+    def _with_own_id(
+        self, ids: SeenIds, open_order: _OpenOrder, result: dict[str, Any] | FieldProblem
+    ) -> dict[str, Any] | FieldProblem:
+        """Return an order, or why it is refused: also since another one, with another key, has its id.
+
+        A refused one has an id too, since its letter may be mended and sent.
+        """
+        row = result if isinstance(result, dict) else open_order.known
         earlier = ids.add(row, open_order.first)
         if earlier is None:
-            return row
-        open_order.is_part = True  # sent by itself, it would take the place of the other one
-        return ids.fields.name, f"is that of another order, at {self._place(earlier)}; {ids.fields.advice}"
+            return result
+        open_order.id_taken = ids.mark_of(row)  # sent by itself, it would take the place of the other one
+        name, problem = ids.fields.name, f"is that of another order, at {self._place(earlier)}; {ids.fields.advice}"
+        open_order.id_problem = f"; {name} {problem}"
+        return (name, problem) if isinstance(result, dict) else (result[0], result[1] + open_order.id_problem)
+
+    def _marked(self, open_order: _OpenOrder, bad: UnreadableRow) -> UnreadableRow:
+        """Return a line that is refused by itself, with the mark of its order where it has the id of that one."""
+        mark, ids = open_order.id_taken, self._ids
+        known = {} if ids is None or mark is None else ids.fields.part_of(self._plan.readable(bad))
+        if ids is None or mark is None or not known or ids.mark_of(known) != mark:
+            return bad
+        return attrs.evolve(bad, id_taken=mark, reason=bad.reason + open_order.id_problem)
 
     def _place_row(self, number: int, digest: int = 0) -> None:
         """Keep where the next row stands, and what stands for its order."""
@@ -299,7 +328,10 @@ class LineAssembler:
             is_part = True
             reason += f"; its letter holds the first {counted(len(open_order.records), 'line')}"
         lines = [self._plan.letter(record) for record in open_order.records]
-        return UnreadableRow(field, reason, lines, part_of_order=is_part, order_digest=_digest_text(digest))
+        mark = open_order.id_taken
+        return UnreadableRow(
+            field, reason, lines, part_of_order=is_part, order_digest=_digest_text(digest), id_taken=mark
+        )
 
     def _without_key(self, record: Any) -> UnreadableRow:
         names = " or ".join(map(repr, self._plan.key_columns))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
+import attrs
+
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import is_object
@@ -56,7 +58,9 @@ class CellReader:
         if lost is None:
             return builder.convert(cells)
         reason = f"column {printable_name(lost.column)} lost bytes that could not be read; mend the cell"
-        return self._unreadable(lost.path, reason, cells)
+        kept = builder.convert({name: cell for name, cell in cells.items() if LOST_BYTES not in str(cell)})
+        fields = kept.fields if isinstance(kept, UnreadableRow) else kept
+        return attrs.evolve(self._unreadable(lost.path, reason, cells), fields=fields)
 
     def _builder_for(self, cells: Mapping[str, Any]) -> RowBuilder | MappingError:
         """Return the builder for the columns of cells; nearly all rows have those of the one before."""

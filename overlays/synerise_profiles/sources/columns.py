@@ -27,7 +27,7 @@ from .converters import (
 )
 from .dates import date_converter
 from .datetimes import datetime_converter
-from .derived_cells import cell_cleaner, derived_cell, signed_converter
+from .derived_cells import cell_cleaner, derived_cell, derived_from, signed_converter
 from .errors import MappingIssue
 from .fields import (
     PathStep,
@@ -212,6 +212,7 @@ def _derived(
     return attrs.evolve(
         binding,
         derive=derived_cell(target.template, clean),
+        origin=derived_from(target.template, clean),
         sources=tuple(positions.get(name, -1) for name in target.sources),
         empty_form="json",
         trim=False,

@@ -14,9 +14,17 @@ from typing import Any
 from synerise_profiles_api.json_values import raised_problem
 
 from .converters import Converter, convert_text
-from .errors import BadCellError
+from .errors import BadCellError, cell_problem
 
-__all__ = ["cell_cleaner", "derived_cell", "fallback_columns", "is_nan", "signed_converter", "template_columns"]
+__all__ = [
+    "cell_cleaner",
+    "derived_cell",
+    "derived_from",
+    "fallback_columns",
+    "is_nan",
+    "signed_converter",
+    "template_columns",
+]
 
 
 def template_columns(template: str) -> tuple[str, ...]:
@@ -88,6 +96,28 @@ def derived_cell(template: str | None, clean: Callable[[Any], Any]) -> Callable[
         return found
 
     return derive
+
+
+def derived_from(template: str | None, clean: Callable[[Any], Any]) -> Callable[..., int]:
+    """Make a function of the cells that `derived_cell` takes, for what it makes of them and cannot be read.
+
+    It returns the place of the cell that is at fault, 0 for the column's own one.
+    """
+    count = 0 if template is None else sum(name is not None for _, name, _, _ in string.Formatter().parse(template))
+
+    def origin(own: Any, *others: Any) -> int:
+        texts = list[str]()
+        for place, cell in enumerate(others[:count], 1):
+            try:
+                texts.append(convert_text(clean(cell)))
+            except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
+                cell_problem(error)
+                return place
+        if (clean(own) != "") if template is None else all(texts):
+            return 0
+        return next((place for place, cell in enumerate(others, 1) if place > count and clean(cell) != ""), 0)
+
+    return origin
 
 
 def signed_converter(read: Converter | None, *, absolute: bool, negate: bool) -> Converter:

@@ -188,6 +188,7 @@ class LineOptions:
     def plan(
         self,
         convert: Callable[[Any], Row],
+        read_cells: Callable[[object], Row],
         grouping: Grouping | None,
         mapped: Mapping[str, Sequence[MappedTarget]],
         defaults: CellDefaults,
@@ -206,6 +207,7 @@ class LineOptions:
         return LinePlan(
             cells_of=cells_of,
             convert=convert,
+            read_cells=None if self.prepare is not None else read_cells,
             tests=[(cell_of(name), self._test(name, defaults)) for name in self.where],
             prepare=None if self.prepare is None else _checked(self.prepare),
             key_columns=self.group_by,

@@ -30,13 +30,15 @@ KEY_TYPES: Final = frozenset({str, int})
 class LinePlan:
     """How records become rows. `cells_of` gives the cells of a record by the names of their columns.
 
-    `convert` makes a row of a record, or with `prepare` of what that returns. `key_columns` and `grouping` are set
+    `convert` makes a row of a record, or with `prepare` of what that returns; `read_cells` makes one of cells by their
+    names, where these are what it is made of. `key_columns` and `grouping` are set
     where lines are grouped; `key_readers` make the texts of a key, and `id_fields` say how the
     API tells orders apart.
     """
 
     cells_of: Callable[[Any], Cells]
     convert: Callable[[Any], Row]
+    read_cells: Callable[[object], Row] | None = None
     tests: Sequence[tuple[Callable[[Any], Any], CellTest]] = ()
     prepare: Prepare | None = None
     key_columns: Sequence[str] = ()
@@ -104,6 +106,15 @@ class LinePlan:
         refused = tuple(f"column {name!r} " for name in self.key_columns)
         return isinstance(row, UnreadableRow) and row.reason.startswith(refused)
 
+    def readable(self, row: Row) -> Mapping[str, Any]:
+        """Return the fields of a row, or those that could be read of a line that is refused."""
+        if not isinstance(row, UnreadableRow):
+            return row
+        if row.fields or self.read_cells is None:
+            return row.fields
+        found = self.read_cells(row.row)  # a reader refused it for bytes in a cell, before the mapping saw it
+        return found.fields if isinstance(found, UnreadableRow) else found
+
     def letter(self, record: Any) -> Any:
         """Return what a letter holds of a line."""
         return record.row if isinstance(record, UnreadableRow) else self.cells_of(record)
@@ -120,6 +131,7 @@ def join_key(texts: Sequence[str]) -> str:
 def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
     """Make the row of lines that belong together, as a letter holds them: one, or all of an order."""
     order = None if plan.grouping is None else Order(plan.grouping)
+    ids, known = plan.id_fields, dict[str, Any]()
     for cells in lines:
         prepared = plan.prepared(cells)
         if prepared is None:
@@ -127,10 +139,11 @@ def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
         row = plan.row(cells, prepared)
         if order is None:
             return row
+        known = known or (ids.part_of(plan.readable(row)) if ids is not None else {})
         if isinstance(row, UnreadableRow):
-            return attrs.evolve(row, row=list(lines))
+            return attrs.evolve(row, row=list(lines), fields=known or row.fields)
         order.add(row)
     if order is None or not order.lines:
         return UnreadableRow("", "is left out by prepare=", list(lines))
     result = order.finish()
-    return result if isinstance(result, dict) else UnreadableRow(*result, list(lines))
+    return result if isinstance(result, dict) else UnreadableRow(*result, list(lines), fields=known)

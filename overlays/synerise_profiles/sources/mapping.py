@@ -45,7 +45,7 @@ from .mapping_checks import (
 )
 from .mapping_file import MappingFile, located_in, mapping_text, read_mapping_file
 from .mapping_options import CellArguments, GroupArguments, MappingArguments, MappingKind
-from .order_ids import id_fields
+from .order_ids import SeenIds, id_fields
 from .plain_values import plain_texts
 from .row_builder import Row, RowBuilder, object_tree
 from .targets import Empty, FieldTarget, Target
@@ -228,9 +228,8 @@ class RowMapping(EqualByDigest):
         bound = bind_columns(columns, self._mapped, issues, schema=self._schema, defaults=self._defaults, note=note)
         issues += self.lines.sum_issues(bound)
         if not issues:
-            given = [(binding.column, resolved) for resolved, binding in bound] + [
-                ("", resolved) for resolved, _ in self._constants
-            ]
+            given = [(binding.column, resolved) for resolved, binding in bound]
+            given += [("", resolved) for resolved, _ in self._constants]
             issues += given_issues(given, self._schema, self._batch_operation, self._computed)
         self._raise_issues(issues)
         return RowBuilder(object_tree(bound, self._constants), names, self.digest, of_objects=of_objects)
@@ -254,12 +253,8 @@ class RowMapping(EqualByDigest):
 
     def _check(self) -> None:
         """Look for fields that are given twice, constants that do not fit, and what rows would always lack."""
-        given = [
-            (name, mapped.field)
-            for name, targets in self._mapped.items()
-            for mapped in targets
-            if mapped.field is not None
-        ] + [("", resolved) for resolved, _ in self._constants]
+        given = [(name, item.field) for name, found in self._mapped.items() for item in found if item.field is not None]
+        given += [("", resolved) for resolved, _ in self._constants]
         self._issues += clashes(given)
         self._issues += self.lines.issues(self.kind, [resolved for _, resolved in given], self._patterns)
         if self._ids is not None and self.lines.prepare is None:  # what that returns has any cells in any column
@@ -293,7 +288,8 @@ class RowMapping(EqualByDigest):
             convert: Callable[[Any], Row] = CellReader(named, self._object_builder, self.digest, are_stored=False)
         else:
             convert = builder.convert
-        return self.lines.plan(convert, grouping, self._mapped, self._defaults, columns, ids=self._ids)
+        read = CellReader(self.named_columns, self._object_builder, self.digest)
+        return self.lines.plan(convert, read, grouping, self._mapped, self._defaults, columns, ids=self._ids)
 
     def cell_reader(self) -> Callable[[object], Row]:
         """Make a function of the cells of a row by the names of their columns, as a dead letter keeps them.
@@ -313,6 +309,10 @@ class RowMapping(EqualByDigest):
             return read_lines(plan, lines) if lines and len(lines) == len(given) else convert(cells)
 
         return read
+
+    def order_ids(self) -> SeenIds | None:
+        """Return what keeps the ids of the orders that it makes; None where it groups no lines, or they have none."""
+        return None if self._ids is None else SeenIds(self._ids)
 
     def _object_builder(self, columns: Sequence[Column]) -> RowBuilder:
         return self.row_builder(columns, _ignore_note, of_objects=True)

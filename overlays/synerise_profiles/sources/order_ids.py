@@ -12,7 +12,9 @@ from typing import Any, Final, cast
 import attrs
 
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.order_ids import id_mark
 from synerise_profiles._batching.salting import RowSalter
+from synerise_profiles_api.json_values import is_object
 
 from .columns import MappedTarget
 from .errors import MappingIssue, printable_name
@@ -50,6 +52,16 @@ class IdFields:
     def is_key(self) -> bool:
         """Whether the id is made of the one column of the key, so that it is another one in each order."""
         return len(self.key_columns) == 1 and self.id_columns == frozenset(self.key_columns)
+
+    def part_of(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of the fields that the id is made of; an empty one where they are not all there."""
+        operation = self.operation
+        times = (operation.time_field,) if self.has_time else ()
+        holders = (operation.holder_field,) if self.has_profile else ()
+        names = [str(name) for name in (self.path[0], *times, *holders)]
+        if value_at(fields, self.path) is None or not all(name in fields for name in names):
+            return {}
+        return {name: dict(value) if is_object(value := fields[name]) else value for name in names}
 
     @property
     def advice(self) -> str:
@@ -101,15 +113,25 @@ def id_fields(
 
 
 class SeenIds:
-    """The ids of the orders of one pass over a file, with where each order begins."""
+    """The ids of the orders of one pass over a file, with where each order begins.
+
+    One that is refused has its id as well, where that can be read: it may be mended and sent.
+    """
 
     def __init__(self, fields: IdFields) -> None:
         self.fields = fields
         self._salter = RowSalter(fields.operation)
-        self._numbers = SeenKeys()
+        self._numbers, self._contents = SeenKeys(), SeenKeys()
 
-    def add(self, row: dict[str, Any], number: int) -> int | None:
-        """Add the order that begins with a record; return that of an order that has its id, None if none has."""
+    def mark_of(self, row: Mapping[str, Any]) -> str:
+        """Return the mark of a letter whose order has the id of another one."""
+        return id_mark(self.fields.name, value_at(row, self.fields.path))
+
+    def add(self, row: Mapping[str, Any], number: int, content: bytes = b"") -> int | None:
+        """Add the order that begins with a record; return that of an order that has its id, None if none has.
+
+        One of the same content, where that is given, is none.
+        """
         fields = self.fields
         value = value_at(row, fields.path)
         if value is None:
@@ -118,4 +140,6 @@ class SeenIds:
         if fields.has_time or fields.has_profile:
             _, moment, _, profile = cast("tuple[object, ...]", self._salter.key_of(row))
             key = repr((key, moment if fields.has_time else "", profile if fields.has_profile else ""))
-        return self._numbers.add(key, number)
+        earlier = self._numbers.add(key, number)
+        is_same = content and self._contents.add(f"{key}\0{content.hex()}") is not None
+        return None if is_same else earlier

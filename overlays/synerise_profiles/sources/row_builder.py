@@ -44,7 +44,7 @@ class ColumnBinding:
     """One column's way into the row: the position of its cell, and what is done with it.
 
     With `derive` the cell is made of its own one and those at the positions of `sources`; -1 is a column that is not
-    there. `may_be_number` is false where no cell becomes a number.
+    there, and `origin` tells which of them is at fault. `may_be_number` is false where no cell becomes a number.
     """
 
     name: str
@@ -57,6 +57,7 @@ class ColumnBinding:
     trim: bool = False
     null_values: frozenset[str] = frozenset()
     derive: Callable[..., Any] | None = None
+    origin: Callable[..., int] | None = None
     sources: tuple[int, ...] = ()
     may_be_number: bool = True
 
@@ -65,11 +66,25 @@ class ColumnBinding:
         """The positions of all cells that it is made of."""
         return (self.position, *(position for position in self.sources if position >= 0))
 
+    def taken(self, cells: Cells) -> list[Any]:
+        """Return the cells that it is made of, its own one first."""
+        return [None if position < 0 else cells[position] for position in (self.position, *self.sources)]
+
+    def column_at_fault(self, cells: Cells, names: Sequence[str]) -> str:
+        """Return the name of the column whose cell cannot be read; `names` are those of all cells."""
+        if self.origin is None:
+            return self.column
+        try:
+            return names[(self.position, *self.sources)[self.origin(*self.taken(cells))]]
+        except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
+            cell_problem(error)
+            return self.column
+
     def value_of(self, cells: Cells) -> Any:
         """Return what is sent for a cell, or `OMITTED`; raises BadCellError."""
         cell = cells[self.position]
         if self.derive is not None:
-            cell = self.derive(cell, *(None if position < 0 else cells[position] for position in self.sources))
+            cell = self.derive(*self.taken(cells))
         if self.trim and isinstance(cell, str):
             cell = cell.strip()
         if isinstance(cell, str) and cell in self.null_values:
@@ -98,15 +113,24 @@ class ObjectTemplate:
     is_list: bool = False
     omit_if_empty: bool = False
 
-    def build(self, cells: Cells) -> dict[str, Any]:
-        """Build the object cell by cell: what the generated function does, without generated code."""
+    def build(self, cells: Cells, failed: list[tuple[ColumnBinding, str]] | None = None) -> dict[str, Any]:
+        """Build the object cell by cell: what the generated function does, without generated code.
+
+        What cannot be read is added to `failed`, with the reason, where that is given; else it raises.
+        """
         built: dict[str, Any] = {}
         for binding in self.bindings:
-            value = binding.value_of(cells)
+            try:
+                value = binding.value_of(cells)
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed.append((binding, cell_problem(error)))
+                continue
             if value is not OMITTED:
                 built[binding.name] = value
         for name, child in self.children.items():
-            if inner := child.build(cells):
+            if inner := child.build(cells, failed):
                 built[name] = [inner] if child.is_list else inner
         if built or not self.omit_if_empty:
             built.update(self.constants)
@@ -181,19 +205,15 @@ class RowBuilder:
         return self._unreadable_row(found, [found.get(name) for name in self.columns], error)
 
     def _unreadable_row(self, row: dict[str, Any], cells: Cells, raised: Exception) -> UnreadableRow:
-        """Find the first cell that cannot be read, and the fields of the row itself that can."""
+        """Find the first cell that cannot be read, and the fields that can."""
         cell_problem(raised)
-        path, reason, fields = "", "", dict[str, Any]()
-        for binding in self.bindings:
-            try:
-                value = binding.value_of(cells)
-            except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way
-                if not reason:
-                    path, reason = binding.path, f"column {binding.column!r} {cell_problem(error)}"
-            else:
-                if binding.name == binding.path and value is not OMITTED:
-                    fields[binding.name] = value
-        return UnreadableRow(path, reason or "cannot be read", row, mapping=self.digest, fields=fields)
+        failed: list[tuple[ColumnBinding, str]] = []
+        fields = self.root.build(cells, failed)
+        path, reason = "", "cannot be read"
+        if failed:
+            binding, problem = failed[0]
+            path, reason = binding.path, f"column {binding.column_at_fault(cells, self.columns)!r} {problem}"
+        return UnreadableRow(path, reason, row, mapping=self.digest, fields=fields)
 
 
 def _bindings(template: ObjectTemplate) -> list[ColumnBinding]:

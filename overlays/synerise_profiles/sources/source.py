@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
+from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import raise_if_of_a_signal
@@ -27,6 +28,12 @@ _REMEMBERED_PURCHASES: Final = 65_536
 _SAME_ORDER: Final = (
     "a purchase of its own, with the order and the profile of a row above it; "
     "if rows are the lines of orders, give the mapping group_by"
+)
+
+
+_SAME_AS_REFUSED: Final = (
+    "the order and the profile of another row, and one of the two was refused: its letter, mended and sent, is a "
+    "second purchase, or overwrites the other one; if rows are the lines of orders, give the mapping group_by"
 )
 
 
@@ -133,14 +140,19 @@ class Source(abc.ABC):
         """Note each purchase that has the order and the profile of another one, not too far above it."""
         older: set[int] = set()
         newer: set[int] = set()
+        refused: set[int] = set()
         for row in rows:
-            key = _purchase_key(row)
+            is_refused = isinstance(row, UnreadableRow)
+            key = _purchase_key(row.fields if isinstance(row, UnreadableRow) else row)
             if key in newer or key in older:
-                self._note(_SAME_ORDER)
+                self._note(_SAME_AS_REFUSED if is_refused or key in refused else _SAME_ORDER)
             elif key is not None:
                 newer.add(key)
                 if len(newer) >= _REMEMBERED_PURCHASES:
                     older, newer = newer, set()
+                    refused.clear()
+            if is_refused and key is not None:
+                refused.add(key)
             yield row
 
     @abc.abstractmethod

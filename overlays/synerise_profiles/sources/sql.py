@@ -25,6 +25,7 @@ from synerise_profiles_api.names import checks_names
 from .arrow import ArrowSource
 from .cell_reader import LOST_BYTES
 from .column_types import Column
+from .float_digits import with_single_digits
 from .mapping import RowMapping
 from .row_builder import Row
 from .source import Source
@@ -183,7 +184,7 @@ def _fetch(cursor: Any, query: Any, params: SqlParams) -> _Blocks:
         while (rows := list(cursor.fetchmany(_FETCH_ROWS))) or is_first:
             is_first = False
             names = tuple(str(column[0]) for column in cursor.description or ())
-            found = _by_position(rows, names)
+            found = with_single_digits(_by_position(rows, names), cursor)
             bad = json_positions(cursor.description or ()) if is_exact else []
             if bad and any(unread_json_of(cells[position]) for cells in found for position in bad):
                 found = RowsWithBadJson(found)
@@ -345,6 +346,5 @@ def _column_of(name: str, cells: Sequence[Any]) -> Column:
 
 def _kind_of(cell_type: type[object], cell: object) -> str:
     """Return the kind of a cell by its type, or by that of the value as which it is written."""
-    written: object = as_written(cell)
-    types: list[type[object]] = [cell_type, type(written)]
+    types: list[type[object]] = [cell_type, type(as_written(cell))]
     return next((kind for given in types for base, kind in _KINDS if issubclass(given, base)), "other")

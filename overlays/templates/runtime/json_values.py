@@ -210,13 +210,19 @@ def _plain_decimal(value: decimal.Decimal) -> int | float:
 
 
 def _plain_scalar(value: Any) -> Any:
-    """Return the value of a scalar of numpy, which is not imported for that. A float has its own shortest digits."""
+    """Return the value of a scalar of numpy, which is not imported for that.
+
+    A float has its own shortest digits; a whole one stays what it is, since it may be an identifier.
+    """
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if getattr(value, "shape", None) != () or kind not in {"b", "i", "u", "f"}:
         return value
     if kind != "f":
         return value.item()
-    return float(str(value)) if value.itemsize <= 8 else _plain_decimal(decimal.Decimal(str(value)))
+    if value.itemsize > 8:
+        return _plain_decimal(decimal.Decimal(str(value)))
+    number = float(value)
+    return number if number.is_integer() else float(str(value))
 
 
 def conversion_hint(value: object) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "methods_of_parts",
     "missing_problem",
     "near_name",
+    "same_name",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,12 +48,17 @@ def near_name(name: str, known: Iterable[str]) -> str | None:
     (`parms`). Digits make another name: `phone2` is near nothing.
     """
     names, given = tuple(known), _letters(name)
-    for other in names:
-        if _letters(other) == given:
-            return other
+    if (same := same_name(name, names)) is not None:
+        return same
     if _count(given) < _MIN_SWAPPED_LETTERS:
         return None
     return next((other for other in names if _is_slip(given, _letters(other))), None)
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is the same as another one without case and separators; None if there is none."""
+    given = _letters(name)
+    return next((other for other in known if _letters(other) == given), None)
 
 
 def missing_problem(name: str, given: Iterable[Any]) -> str:

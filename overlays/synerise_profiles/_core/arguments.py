@@ -267,10 +267,16 @@ def refuse_coroutine(name: str, result: object, *, error: MakeError = invalid_re
 
 
 def without_awaitables(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function of one argument that raises InvalidRequestError for a result that has to be awaited."""
+    """Return a function of one argument that raises InvalidRequestError for a result that has to be awaited.
+
+    A StopIteration of its own becomes a RuntimeError, as in a generator: what maps it over rows would end there.
+    """
 
     def checked(argument: Any) -> Any:
-        result = function(argument)
+        try:
+            result = function(argument)
+        except StopIteration as error:
+            raise RuntimeError(f"the function of {name}= raised StopIteration") from error
         if type(result) not in _PLAIN_RESULTS and is_awaitable(result):
             closed_coroutine(result)
             problem = "returned what has to be awaited, which nothing does here; give one that returns its result"

@@ -15,7 +15,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
-from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
+from synerise_profiles._batching.salt_choice import check_salt, salt_by
+from synerise_profiles._batching.salting import RowSalter
 from synerise_profiles._batching.throttle import OwnPace, Pace
 from synerise_profiles._core.arguments import refuse_argument
 from synerise_profiles._core.config import Options

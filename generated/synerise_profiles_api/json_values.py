@@ -10,6 +10,7 @@ import enum
 import math
 import re
 import uuid
+from collections.abc import Iterator
 from itertools import chain
 from types import FrameType
 from typing import Any, Final, TypeGuard
@@ -229,6 +230,8 @@ def unwritable_problem(value: object) -> str:
     for marks, noun, call in _CONVERSIONS:
         if all(hasattr(kind, mark) for mark in marks):
             return f"is {name}, {noun}; {call}"
+    if issubclass(kind, Iterator):
+        return f"is {name}, which can be read only once; give a list"
     return f"is {name}, which JSON cannot carry; convert it to text or a number"
 
 

@@ -27,6 +27,7 @@ from synerise_profiles._validation.plain_rows import (
 from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
 from synerise_profiles._validation.strict_rules import identifier_rules, object_rule
 from synerise_profiles._validation.totals_rule import TotalsRule
+from synerise_profiles_api.bounded import READ_ONCE, items_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
@@ -83,6 +84,8 @@ class RowEncoder:
         self._allow_null = allow_null
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
+        # Rows that were found to be readable only once, by their ids, which are not given again while they are kept.
+        self._read: dict[int, tuple[Any, RefusedError]] = {}
 
     def encode(self, row: Any) -> tuple[bytes, Any]:
         """Write a row; return its bytes, and the row as plain values. Raises RefusedError.
@@ -94,10 +97,14 @@ class RowEncoder:
         except TypeError as error:
             raise_interrupt(error)
         try:
+            if id(row) in self._read:
+                raise self._read[id(row)][1]
             fields = plain_copy(row)
             return orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields
         except (TypeError, RecursionError, InvalidRequestError) as error:
             raise_interrupt(error)
+            if isinstance(error, InvalidRequestError) and error.problem == READ_ONCE:
+                raise RefusedError(error.field, error.problem) from None
         item = _dump(_as_wire(row))  # says of which field
         return item, orjson.loads(item)
 
@@ -113,10 +120,17 @@ class RowEncoder:
 
     def plain_block(self, rows: Sequence[Any]) -> Sequence[Any] | None:
         """Return rows as plain values; None if one of them cannot be written."""
-        try:
-            return list(map(plain_copy, rows))
-        except (RecursionError, InvalidRequestError):
-            return None
+        found: list[Any] = []
+        self._read.clear()
+        for row in rows:
+            try:
+                found.append(plain_copy(row))
+            except RecursionError:
+                pass
+            except InvalidRequestError as error:
+                if error.problem == READ_ONCE:
+                    self._read[id(row)] = row, RefusedError(error.field, error.problem)
+        return found if len(found) == len(rows) else None
 
     def identifier_group_of_block(self, rows: Sequence[dict[str, Any]]) -> IdentifierGroup:
         """Return by which identifiers all rows name their profiles; None if that differs, or does not matter."""
@@ -231,7 +245,7 @@ def orjson_default(value: Any) -> Any:
             return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
         # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
         if isinstance(value, Mapping):
-            return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
+            return dict[Any, Any](items_of(value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # its keys are looked at by orjson
     except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
         raised_problem(error)
         raise ForeignValueError from None

@@ -19,7 +19,9 @@ from typing import Any, Final, Never, TypeAlias, TypeVar, cast
 import attrs
 
 from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.bounded import items_of
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.json_values import InvalidValueError
 from synerise_profiles_api.names import checks_names, closest_name, meant, near_name
 
 from .callables import closed_coroutine, is_awaitable, is_coroutine_function, takes
@@ -300,6 +302,9 @@ def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
     def is_names(value: Any) -> bool:
         if not isinstance(value, Collection) or isinstance(value, str | bytes | bytearray):
             return False
-        return all(isinstance(name, str) for name in cast("Collection[object]", value))
+        try:
+            return all(isinstance(name, str) for name in items_of(cast("Collection[object]", value)))
+        except InvalidValueError:  # it comes to no end
+            return False
 
     return SettingValidator(is_names, problem, error)

@@ -17,14 +17,23 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
+from synerise_profiles_api.bounded import pairs_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raise_if_of_a_signal, raised_problem, shown_key
+from synerise_profiles_api.json_values import (
+    TOO_DEEP,
+    InvalidValueError,
+    key_problem,
+    raise_if_of_a_signal,
+    raised_problem,
+    shown_key,
+)
 from synerise_profiles_api.types import UNSET
 
 __all__ = [
     "EXACT_OPTIONS",
     "ORJSON_OPTIONS",
+    "ForeignValueError",
     "asked_plainly",
     "exact_default",
     "plain_copy",
@@ -41,6 +50,7 @@ ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH
 EXACT_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
 """Those that go with `exact_default`."""
 _LEAVES: Final = frozenset((str, int, float, bool, type(None), decimal.Decimal, datetime.date))
+_MAX_ITEMS: Final = 100_000
 _ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
 
 
@@ -107,9 +117,14 @@ def _too_deep(value: Any, field: str) -> InvalidRequestError:
 
 
 def read_items_once(items: Iterable[Any], field: str) -> Iterator[Any]:
-    """Yield the items of what can be iterated over, each read once; raise InvalidRequestError as `read_once` does."""
+    """Yield the items of what can be iterated over, each read once; raise InvalidRequestError as `read_once` does.
+
+    So it does for more than a request can carry, since there may be no end to them.
+    """
     iterator, place = iter(items), 0
     while True:
+        if place > _MAX_ITEMS:
+            raise InvalidRequestError(f"has more than {_MAX_ITEMS:,} items; no request carries so many", field=field)
         try:
             item = next(iterator)
         except StopIteration:
@@ -168,9 +183,11 @@ def plain_copy(value: Any) -> Any:
         if issubclass(kind, Model):
             return _plain_model(value)
         if issubclass(kind, Mapping):
-            return _plain_mapping(cast("Mapping[Any, Any]", value).items())
+            return _plain_mapping(pairs_of(cast("Mapping[Any, Any]", value)))
     except (InvalidRequestError, RecursionError):
         raise
+    except InvalidValueError as error:
+        raise InvalidRequestError(error.problem) from None
     except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, and costs its row alone
         raise InvalidRequestError(raised_problem(error).problem) from None
     written = to_wire(value)

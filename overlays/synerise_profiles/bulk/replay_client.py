@@ -78,6 +78,8 @@ class ReplayArguments(TypedDict, total=False):
 class ReplayMethods(Resource):
     """The method of `Bulk` that sends dead letters again."""
 
+    _stands_as = "bulk"
+
     _client: ClientProtocol
     _once: ClientProtocol
     _client_options: Options

@@ -15,6 +15,7 @@ import orjson
 from synerise_profiles._batching.row_source import UnreadableRow, changed_error
 from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_default, plain_copy, raise_interrupt
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.bounded import READ_ONCE
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import raised_problem
@@ -247,6 +248,8 @@ def _read_foreign(row: Any, error: TypeError) -> tuple[Any, bytes]:
         return copy, canonical_data(copy)
     except (TypeError, RecursionError, InvalidRequestError) as problem:
         raise_interrupt(problem)
+        if isinstance(problem, InvalidRequestError) and problem.problem == READ_ONCE:
+            return UnreadableRow(problem.field, problem.problem, row), b""
         return row, b""
 
 

@@ -97,16 +97,15 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    argument stays as it is. A private argument is not in the signature that `help` shows.
+    keyword argument looks at their names itself. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        return function
+    takes_all = bool(code.co_flags & inspect.CO_VARKEYWORDS)
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -116,7 +115,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -125,7 +124,7 @@ def checks_names(function: F) -> F:
             raise
         return await found
 
-    if any(name.startswith("_") for name in known):
+    if not takes_all and any(name.startswith("_") for name in known):
         shown = inspect.signature(function)
         kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
         cast("Any", call).__signature__ = shown.replace(parameters=kept)

@@ -163,7 +163,8 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         words = [f"{shown[0].name}="]
     usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
     try:
-        given = signature.bind_partial(*args, **kwargs).arguments
+        named = {name: value for name, value in kwargs.items() if name in signature.parameters}
+        given = signature.bind_partial(*args, **named).arguments
     except TypeError as error:
         raise TypeError(f"{owner}(): {error}; it is called as {usage}") from None
     missing = [repr(name) for name in needed if name not in given]

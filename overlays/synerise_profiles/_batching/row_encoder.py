@@ -20,6 +20,8 @@ from synerise_profiles._validation.plain_rows import (
     ORJSON_OPTIONS,
     ForeignValueError,
     exact_default,
+    has_enums_of_their_own,
+    is_too_deep,
     plain_copy,
     raise_interrupt,
     raise_unless_of_enums,
@@ -31,6 +33,7 @@ from synerise_profiles_api.bounded import READ_ONCE, items_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
+    TOO_DEEP,
     conversion_hint,
     is_list,
     is_object,
@@ -82,6 +85,8 @@ class RowEncoder:
     def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
         self._allow_null = allow_null
+        self.copies_first = has_enums_of_their_own()
+        """Whether a row is written only once it was copied."""
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
         # Rows that were found to be readable only once, by their ids, which are not given again while they are kept.
@@ -92,21 +97,33 @@ class RowEncoder:
 
         All that is asked of a row later is asked of these: `reject_nulls` alone takes the row as it was given.
         """
-        try:
-            return orjson.dumps(row, exact_default, EXACT_OPTIONS), row
-        except TypeError as error:
-            raise_interrupt(error)
+        if not self.copies_first:
+            try:
+                item = orjson.dumps(row, exact_default, EXACT_OPTIONS)
+            except TypeError as error:
+                raise_interrupt(error)
+            else:
+                return self._checked(item, row), row
         try:
             if id(row) in self._read:
                 raise self._read[id(row)][1]
             fields = plain_copy(row)
-            return orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields
+            return self._checked(orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields), fields
         except (TypeError, RecursionError, InvalidRequestError) as error:
             raise_interrupt(error)
             if isinstance(error, InvalidRequestError) and error.problem == READ_ONCE:
                 raise RefusedError(error.field, error.problem) from None
         item = _dump(_as_wire(row))  # says of which field
         return item, orjson.loads(item)
+
+    @staticmethod
+    def _checked(item: bytes, row: Any) -> bytes:
+        """Return a row as it is written; refuse one that is nested too deeply."""
+        if is_too_deep(item):
+            path, problem = unwritten_problem(fields_of(row) or row, TypeError())
+            if problem == TOO_DEEP:
+                raise RefusedError(path.removeprefix("."), problem)
+        return item
 
     def reject_nulls(self, row: Any, item: bytes) -> bytes:
         """Refuse nulls that are not allowed by name, and NaN; return the bytes of a row."""
@@ -198,7 +215,8 @@ class BlockScanner:
 
     def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
         """Return rows as plain values, and written; None if one cannot be written."""
-        if all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block))):
+        is_plain = all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block)))
+        if is_plain and not self._encoder.copies_first:
             rows = fields_of_rows(block)
             written = self._write(rows)
             if written is not None:
@@ -214,8 +232,10 @@ class BlockScanner:
         """Write rows of Python's own types; None where one has other ones."""
         try:
             if self._as_one_list:
-                return orjson.dumps(rows, exact_default, EXACT_OPTIONS)
-            return [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
+                written = orjson.dumps(rows, exact_default, EXACT_OPTIONS)
+                return None if is_too_deep(written) else written
+            items = [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
+            return None if is_too_deep(b"".join(items)) else items
         except TypeError as error:
             raise_interrupt(error)
             return None

@@ -24,6 +24,8 @@ from synerise_profiles._validation.plain_rows import (
     EXACT_OPTIONS,
     ForeignValueError,
     exact_default,
+    has_enums_of_their_own,
+    holds_enum,
     raise_interrupt,
 )
 from synerise_profiles_api.bounded import pairs_of
@@ -321,6 +323,8 @@ def _snapshot(row: Any) -> tuple[bytes | None, list[Any]]:
             return f"{type(value).__name__} {id(value)}"
 
     try:
+        if holds_enum(row) and has_enums_of_their_own():
+            return None, kept
         fields = _fields_of_mapping(row)
         return orjson.dumps(fields, stand_in, EXACT_OPTIONS | orjson.OPT_NON_STR_KEYS), kept
     except (TypeError, ValueError, RecursionError) as error:

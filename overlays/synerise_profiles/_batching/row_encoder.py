@@ -210,6 +210,8 @@ class BlockScanner:
             raise_unless_of_enums(error, rows)
             return None
         data = written if isinstance(written, bytes) else b"".join(written)
+        if is_too_deep(data):
+            return None
         holds_null = not is_safe and self._encoder.may_hold_null(data)
         return BlockScan(rows, suspects, is_safe, None if holds_null else written)
 
@@ -232,10 +234,8 @@ class BlockScanner:
         """Write rows of Python's own types; None where one has other ones."""
         try:
             if self._as_one_list:
-                written = orjson.dumps(rows, exact_default, EXACT_OPTIONS)
-                return None if is_too_deep(written) else written
-            items = [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
-            return None if is_too_deep(b"".join(items)) else items
+                return orjson.dumps(rows, exact_default, EXACT_OPTIONS)
+            return [orjson.dumps(row, exact_default, EXACT_OPTIONS) for row in rows]
         except TypeError as error:
             raise_interrupt(error)
             return None

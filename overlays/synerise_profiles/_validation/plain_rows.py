@@ -185,7 +185,7 @@ def is_too_deep(data: bytes) -> bool:
 
     Texts may hold brackets too, and a look at nearly all data finds too few lists for that.
     """
-    if len(data.split(b"[", _FEW_LISTS)) <= _FEW_LISTS:
+    if data.find(b"[", 1) < 0 or len(data.split(b"[", _FEW_LISTS)) <= _FEW_LISTS:
         return False
     left = data.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH // 2 - 1):  # each takes two levels at most

@@ -85,11 +85,10 @@ class RowEncoder:
     def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
         self._allow_null = allow_null
-        self.copies_first = has_enums_of_their_own()
-        """Whether a row is written only once it was copied."""
+        self.copies_first = has_enums_of_their_own()  # before a row is written
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
-        # Rows that were found to be readable only once, by their ids, which are not given again while they are kept.
+        # Rows that can be read only once, and were, by their ids.
         self._read: dict[int, tuple[Any, RefusedError]] = {}
 
     def encode(self, row: Any) -> tuple[bytes, Any]:

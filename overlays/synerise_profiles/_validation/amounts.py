@@ -48,7 +48,7 @@ def amount_of(value: object, field: str) -> Decimal:
         raise InvalidRequestError(problem, field=field)
     if isinstance(value, str) and _AMOUNT_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no amount such as 12.50: digits, and a point before the decimals", field=field)
-    amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(cast("Decimal | str | int", value))
     try:
         to_wire(amount)
     except InvalidRequestError as error:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
+from .bounded import items_of, pairs_of
 from .errors import InvalidRequestError
 from .json_values import (
     MAX_INTEGER,
@@ -48,7 +49,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_MAX_MADE_ITEMS = 1_000_000
 _BINARY = (bytes, bytearray, memoryview)
 
 
@@ -123,13 +123,11 @@ def list_items(operation: Operation, body: object) -> list[Any]:
     if isinstance(body, str | bytes | Mapping | Model) or not _is_iterable(body):
         problem = f"expected a sequence of models or mappings, got {kind}"
         raise InvalidRequestError(problem, operation=operation.name, field="body")
-    if isinstance(body, Sized):
+    if isinstance(body, Sized) or limits is None:
         try:
-            items = _counted_items(body, len(body))
+            items = items_of(cast("Iterable[Any]", body))
         except InvalidValueError as error:
             raise InvalidRequestError(error.problem, operation=operation.name, field="body") from None
-    elif limits is None:
-        items = list(body)
     else:  # a generator may have no end
         items = list(islice(body, limits.max_items + 1))
         if len(items) > limits.max_items:
@@ -258,8 +256,12 @@ def _wire(value: Any) -> Any:
 
 
 def _wire_mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return _wire_pairs(value.items())
+
+
+def _wire_pairs(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for key, item in value.items():
+    for key, item in pairs:
         if item is UNSET:
             continue
         if type(key) is not str and not issubclass(type(key), str):
@@ -312,30 +314,12 @@ def _wire_foreign(value: Any, kind: type[Any]) -> Any:
     if issubclass(kind, list):
         return _wire_items(list[Any].copy(value))
     if issubclass(kind, Mapping) or _is_mapping(value):
-        return _wire_mapping(value)
+        return _wire_pairs(pairs_of(value))
     if isinstance(value, set | frozenset):
         return _wire_set(cast("Iterable[Any]", value))
     if _is_sequence(value):
-        if not _fits(value):
-            raise InvalidValueError(f"has more than {_MAX_MADE_ITEMS:,} items; no request carries so many")
-        return _wire_items(_counted_items(value, len(value)))
+        return _wire_items(items_of(value))
     raise InvalidValueError(unwritable_problem(value))
-
-
-def _counted_items(values: Iterable[Any], count: int) -> list[Any]:
-    """Return the items of what says how many it has; refuse more, since they may come to no end."""
-    found = list(islice(values, count + 1))
-    if len(found) > count:
-        raise InvalidValueError("yields more items than its length says; give a list of them")
-    return found
-
-
-def _fits(value: Iterable[Any]) -> bool:
-    """Whether a sequence, which may make its items only as they are asked for, such as a range, has not too many."""
-    try:
-        return isinstance(value, Sized) and len(value) <= _MAX_MADE_ITEMS
-    except OverflowError:
-        return False
 
 
 def _wire_set(values: Iterable[Any]) -> list[Any]:

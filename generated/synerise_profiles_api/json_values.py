@@ -10,6 +10,7 @@ import enum
 import math
 import re
 import uuid
+from collections.abc import Iterator
 from itertools import chain
 from types import FrameType
 from typing import Any, Final, TypeGuard
@@ -18,6 +19,7 @@ from .types import UNSET
 
 __all__ = [
     "HIDDEN_KEY",
+    "MAX_DEPTH",
     "MAX_INTEGER",
     "MIN_INTEGER",
     "NOT_FINITE",
@@ -56,7 +58,7 @@ _HANDLER_NAMES: Final = 4
 NO_MOMENT = "is no moment (NaT); leave the field out"
 NO_UNICODE = "holds half of an emoji (a lone surrogate), which is no Unicode; mend the text where it was decoded"
 TOO_DEEP = "is nested too deeply, or contains itself"
-_MAX_DEPTH = 254
+MAX_DEPTH = 254
 """Levels of objects and lists that orjson writes."""
 _MAX_SHOWN_STEPS = 2
 _CONVERSIONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -170,12 +172,25 @@ def _plain_other(value: Any, kind: type[Any]) -> Any:
             raise InvalidValueError(NO_MOMENT)
         if value.tzinfo is None or value.utcoffset() is None:
             raise InvalidValueError("is a datetime without a zone; attach one, such as datetime.timezone.utc")
-        return value.isoformat()
+        return _iso_text(value, datetime.datetime)
     if issubclass(kind, datetime.date):
-        return value.isoformat()
+        return _iso_text(value, datetime.date)
     if issubclass(kind, decimal.Decimal):
         return _plain_decimal(value)
     return _plain_scalar(value) if kind.__module__ == "numpy" else value
+
+
+def _iso_text(value: Any, own: type[datetime.date]) -> str:
+    """Write a date or a datetime; a class of its own may write more of it, such as nanoseconds, and nothing else."""
+    text = own.isoformat(value)
+    if type(value).isoformat is own.isoformat:
+        return text
+    given: object = value.isoformat()
+    try:
+        is_same = isinstance(given, str) and own.fromisoformat(given) == own.fromisoformat(text)
+    except ValueError:
+        is_same = False
+    return str(given) if is_same else text
 
 
 def as_written(value: Any) -> Any:
@@ -235,6 +250,8 @@ def unwritable_problem(value: object) -> str:
     for marks, noun, call in _CONVERSIONS:
         if all(hasattr(kind, mark) for mark in marks):
             return f"is {name}, {noun}; {call}"
+    if issubclass(kind, Iterator):
+        return f"is {name}, which can be read only once; give a list"
     return f"is {name}, which JSON cannot carry; convert it to text or a number"
 
 
@@ -273,14 +290,14 @@ def unwritten_problem(wire: Any, error: TypeError) -> tuple[str, str]:
     """Say why orjson does not write plain JSON: the way to what is wrong, after a dot, and the problem."""
     if (path := surrogate_path(wire)) is not None:
         return path, NO_UNICODE
-    if any(_is_deep(item, _MAX_DEPTH) for item in (wire if is_list(wire) else [wire])):
+    if any(_is_deep(item, MAX_DEPTH) for item in (wire if is_list(wire) else [wire])):
         return _deep_path(wire), TOO_DEEP
     return "", f"cannot be written as JSON: {error}"  # orjson's texts name types and encodings, never values
 
 
 def _deep_path(value: Any) -> str:
     """Return the way to what is nested too deeply in plain JSON, as far as it leads to a field of a row."""
-    path, levels = "", _MAX_DEPTH
+    path, levels = "", MAX_DEPTH
     if is_list(value):  # of rows
         place = next(place for place, row in enumerate(value) if _is_deep(row, levels))
         path, value = f"[{place}]", value[place]

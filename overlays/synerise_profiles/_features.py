@@ -107,6 +107,7 @@ class ClientExtensions(Resources):
 
         return ExportsClient(cast("ClientProtocol", self), self._connections.timing)
 
+    @checks_names
     @shows_options(_queue_options)
     def queue(self, **options: Unpack[QueueArguments]) -> Queue:
         """Return a queue for a running service: `put` holds a row, which is sent in the background.
@@ -189,6 +190,7 @@ class AsyncClientExtensions(AsyncResources):
 
         return AsyncExportsClient(cast("AsyncClientProtocol", self), self._connections.timing)
 
+    @checks_names
     @shows_options(_queue_options)
     def queue(self, **options: Unpack[QueueArguments]) -> AsyncQueue:
         """Return a queue for a running service, to be used by `async with`; its options are those of `Synerise.queue`.

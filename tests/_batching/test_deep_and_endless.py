@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
+import subprocess
+import sys
 from collections import UserDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles_api.encoding import to_wire
 
 
 def nested(levels: int, wrap: Callable[[Any], Any] = lambda value: [value]) -> Any:
@@ -67,7 +72,9 @@ def verdicts(client: Synerise, row: dict[str, Any]) -> set[tuple[bool, str, str]
         }
 
 
-@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}], ids=["list", "dict"])
+@pytest.mark.parametrize(
+    "wrap", [lambda value: [value], lambda value: {"a": value}, lambda value: (value,)], ids=["list", "dict", "tuple"]
+)
 @pytest.mark.parametrize(("levels", "is_taken"), [(195, True), (253, False), (260, False), (900, False)])
 def test_one_limit_of_nesting(client: Synerise, wrap: Any, levels: int, *, is_taken: bool) -> None:
     """Lists and objects may be 254 levels deep, the row itself included."""
@@ -102,3 +109,51 @@ class Consents(enum.Enum):
 def test_a_member_of_an_enum_is_its_value(client: Synerise, field: str) -> None:
     """Also where that is a mapping, and whatever checks it."""
     assert verdicts(client, {"customId": "x", field: Consents.ALL}) == {(True, "", "")}
+
+
+@pytest.mark.parametrize("text", ["[" * 300, "[]" * 300, "]" * 300, "[{" * 200 + "}]" * 200])
+def test_brackets_in_texts_are_no_levels(client: Synerise, text: str) -> None:
+    """Nor are many lists beside each other."""
+    assert verdicts(client, {"customId": "x", "attributes": {"text": text}}) == {(True, "", "")}
+    row = {"customId": "x", "attributes": {"text": text, "lists": [[n] for n in range(300)]}}
+    assert verdicts(client, row) == {(True, "", "")}
+
+
+def test_an_enum_with_a_value_of_its_own_ends_no_process() -> None:
+    """It costs its row where that raises, or is the member again; what it returns is written else."""
+    program = Path(__file__).with_name("enum_program.py")
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    failing, own, looked = done.stdout.splitlines()
+    assert (
+        failing
+        == "Failing attributes.v[0]: raised RuntimeError when it was read; give a value of a type of Python's own"
+    )
+    assert own.startswith("Own attributes.v[0]: is an Own, which JSON cannot carry")
+    assert "|" not in own
+    assert looked == "Looked sent"
+
+
+class OwnDate(datetime.date):
+    """A date that writes itself in its own way."""
+
+    def isoformat(self) -> str:
+        return "today"
+
+
+class OwnMoment(datetime.datetime):
+    """A moment that writes itself in its own way."""
+
+    def isoformat(self, *_: Any) -> Any:
+        return 5
+
+
+@pytest.mark.parametrize("value", [OwnDate(2026, 1, 2), OwnMoment(2026, 1, 2, tzinfo=datetime.UTC)])
+def test_a_date_that_writes_itself_is_the_date_that_it_is(client: Synerise, value: Any) -> None:
+    """Its class may write more of it, and nothing else; it is no text, and so no identifier."""
+    assert to_wire({"v": value})["v"].startswith("2026-01-02")
+    assert verdicts(client, {"customId": "x", "attributes": {"v": value}}) == {(True, "", "")}
+    row = {"customId": value}
+    assert {verdict_of_call(lambda: client.profiles.upsert(row))[1], verdict_of_run(client, row, "basic")[1]} == {
+        "customId"
+    }

@@ -453,7 +453,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(),
-        "Bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
+        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
     ),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=0), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=1000), "concurrency: expected a whole number from 1 to 100"),
@@ -582,7 +582,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.assign_tag([]),
-        "Bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
+        "bulk.assign_tag() needs 'tag_id'; it is called as bulk.assign_tag(rows, tag_id, ...)",
     ),
     (
         lambda: CLIENT.bulk.assign_tag([], "7"),
@@ -666,11 +666,44 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.merges.plan(into=1, sources=[2]),
-        "Merges.plan() needs 'by'; it is called as Merges.plan(into=, sources=, by=)",
+        "merges.plan() needs 'by'; it is called as merges.plan(into=, sources=, by=)",
+    ),
+    (
+        lambda: CLIENT.bulk.upsert_profiles(),
+        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
+    ),
+    (
+        lambda: CLIENT.bulk.upsert_profiles(row=[]),
+        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
+    ),
+    (
+        lambda: CLIENT.bulk.upsert_profiles([], 8),
+        "bulk.upsert_profiles(): too many positional arguments; it is called as bulk.upsert_profiles(rows, ...)",
+    ),
+    (
+        lambda: CLIENT.bulk.assign_tag([]),
+        "bulk.assign_tag() needs 'tag_id'; it is called as bulk.assign_tag(rows, tag_id, ...)",
+    ),
+    (
+        lambda: CLIENT.bulk.replay(),
+        "bulk.replay() needs 'path'; it is called as bulk.replay(path, ...)",
+    ),
+    (
+        lambda: CLIENT.delta_sync.plan([], "customId"),
+        "delta_sync.plan(): too many positional arguments; it is called as delta_sync.plan(source, key=, state=, ...)",
+    ),
+    (lambda: CLIENT.exports.run(), "exports.run() needs 'body'; it is called as exports.run(body, ...)"),
+    (
+        lambda: CLIENT.queue(5),
+        "Synerise.queue(): too many positional arguments; it is called as Synerise.queue(max_items=, ...)",
+    ),
+    (
+        lambda: CLIENT.queue().events.put(),
+        "queue.events.put() needs 'row'; it is called as queue.events.put(row, ...)",
     ),
     (
         lambda: CLIENT.merges.plan(1, [2]),
-        "Merges.plan(): too many positional arguments; it is called as Merges.plan(into=, sources=, by=)",
+        "merges.plan(): too many positional arguments; it is called as merges.plan(into=, sources=, by=)",
     ),
     (
         lambda: CLIENT.merges.plan_many({"a": "b", "b": "a"}, by="custom_id"),

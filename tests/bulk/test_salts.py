@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from synerise_profiles import Synerise, events
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.salting import RowSalter
-from synerise_profiles.bulk import JournalMismatchError, UnreadableRow
+from synerise_profiles.bulk import JournalMismatchError, UnreadableRow, report_of
 from synerise_profiles.bulk.row_preparer import RepeatCounter
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.models import ClientIdentifier
@@ -444,3 +444,98 @@ def test_a_refused_row_that_would_overwrite_another_one_is_told(client, rows):
     assert report.accepted == len(rows) - rows.count("bad")
     told = [count for text, count in report.notes.items() if text.startswith("was refused, and has the salt")]
     assert told == ([] if rows[1] in ("other", "untimed") else [1])
+
+
+class Halt(BaseException):
+    """No Exception, and no signal."""
+
+
+@pytest.mark.parametrize("option", ["salt", "reference"])
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [(StopIteration, RuntimeError), (StopAsyncIteration, StopAsyncIteration), (KeyError, KeyError), (Halt, Halt)],
+)
+@pytest.mark.parametrize(("count", "place"), [(1, 0), (200, 150), (3000, 2999), (3000, 250)])
+def test_what_a_function_of_a_row_raises_ends_the_run(
+    client: Synerise, option: str, raised: type[BaseException], seen: type[BaseException], count: int, place: int
+) -> None:
+    """Whatever it is: none is taken for the end of a block, so that no row is lost or sent without its salt."""
+
+    def function(row: Any) -> str:
+        if row["params"]["n"] == place:
+            raise raised
+        return f"s{row['params']['n']}"
+
+    rows = [visit(n, time=NOON, client={"customId": "c1"}) for n in range(count)]
+    options: dict[str, Any] = {option: function}
+    with pytest.raises(seen) as caught:
+        client.bulk.send_events(rows, **options)
+    report = report_of(caught.value)
+    assert report is not None
+    assert report.accepted % 1000 == 0
+    assert report.accepted + report.rejected_count() == report.read
+    assert report.read <= count
+
+
+NOTHING: list[Any] = ["", " ", "\t\n", None, b"x", True, 1.5, ["a"], {}, object()]
+
+
+@pytest.mark.parametrize("value", NOTHING)
+def test_a_salt_function_that_returns_no_salt_costs_its_row(client: Synerise, value: Any) -> None:
+    """By bulk, row by row and in a block, and by a queue: it is refused by the name of the field."""
+    for count in (1, 20):
+        rows = [visit(n) for n in range(count)]
+        report = client.bulk.send_events(rows, salt=lambda row: value if row["params"]["n"] == 0 else "s")
+        assert [(item.index, item.field) for item in report.rejected] == [(0, "eventSalt")]
+        assert report.accepted == count - 1
+    with client.queue(salt=lambda _: value) as queue, pytest.raises(InvalidRequestError) as caught:
+        queue.events.put(visit(1))
+    assert caught.value.field == "eventSalt"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("orderId", "salt=['params.orderId']"),
+        ("order_id", "salt=['params.orderId']"),
+        ("params.orderId", "salt=['params.orderId']"),
+        ("Params.orderId", "salt=['params.orderId']"),
+        ("client.customId", "salt=['client.customId']"),
+        ("custom-id", "salt=['client.customId']"),
+        ("EventSalt", "salt=['eventSalt']"),
+        ("Content", "'content'"),
+        ("contnet", "'content'"),
+        ("content ", "'content'"),
+        ("Unique", "'unique'"),
+        ("RANDOM", "'random'"),
+    ],
+)
+def test_a_text_that_is_a_slip_is_no_salt(client: Synerise, text: str, meant: str) -> None:
+    """All rows would be one event by it: the name of a field or a path of the rows, or a word for a way."""
+    row = visit(1, params={"orderId": "o-1"})
+
+    def sent() -> None:
+        for rejection in client.bulk.send_events([row, row], salt=text).rejected:
+            raise InvalidRequestError(rejection.reason, field="salt")
+
+    def put() -> None:
+        with client.queue(salt=text) as queue:
+            queue.events.put(row)
+
+    with pytest.raises(InvalidRequestError) as caught:
+        sent()
+    assert f"did you mean {meant}?" in str(caught.value)
+    with pytest.raises(InvalidRequestError, match="did you mean"):
+        put()
+    if "salt=" not in meant and meant != "'random'":
+        with pytest.raises(InvalidRequestError, match="did you mean"):
+            client.builder(salt=text)
+
+
+@pytest.mark.parametrize("text", ["the night", "2026-11-30", "order-17", "unit", "contained"])
+def test_a_text_that_is_meant_as_a_salt(client: Synerise, text: str) -> None:
+    """A text that is the name of nothing is the salt of all rows; any text is, where a function returns it."""
+    row = visit(1, time=NOON, params={"orderId": "o-1"})
+    assert client.bulk.send_events([row], salt=text).accepted == 1
+    assert salts([row], salt=lambda _: "orderId") == ["orderId"]
+    assert client.builder(salt=text)

@@ -356,3 +356,35 @@ def test_what_cannot_be_iterated_over_is_no_sequence_of_products() -> None:
     assert [item.stage for item in report.rejected] == ["check"]
     with pytest.raises(InvalidRequestError, match="is no sequence of products: OfNoDimension"):
         price_products(OfNoDimension(), revenue=UNSET, value=UNSET, discount=UNSET)
+
+
+class Liar:
+    """An object that says that it is of another class."""
+
+    @property
+    def __class__(self) -> Any:
+        return str
+
+
+class Silent:
+    """An object of which nothing can be asked."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Classless:
+    """An object that does not say of which class it is."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
+@pytest.mark.parametrize("make", [Liar, Silent, Classless])
+def test_money_of_an_object_that_lies_about_its_class(make: Any) -> None:
+    """It is refused by its argument, and by the type that it has."""
+    for field, give in (("amount", lambda: events.money(make(), "PLN")), ("currency", lambda: events.money(1, make()))):
+        with pytest.raises(InvalidRequestError) as caught:
+            give()
+        assert caught.value.field == field

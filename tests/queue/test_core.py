@@ -562,7 +562,7 @@ def test_salts_are_of_the_put_of_the_content_or_the_callers() -> None:
     assert salts(salt=["params.n"]) == ["1", "1"]
     assert salts(salt=("params.n", "label")) == ['[1,"Visit"]'] * 2
     assert salts(salt="nightly") == ["nightly", "nightly"]
-    with pytest.raises(InvalidRequestError, match=r"write \['label'\]"):
+    with pytest.raises(InvalidRequestError, match=r"did you mean salt=\['label'\]"):
         Rig(salt="label")
     with pytest.raises(InvalidRequestError, match="the salt is made from it"):
         salts(salt=["params.missing"])

@@ -14,6 +14,7 @@ import orjson
 
 from synerise_profiles._validation.plain_rows import raise_interrupt
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.bounded import items_of
 from synerise_profiles_api.json_values import raise_if_of_a_signal
 
 from .row_encoder import orjson_default
@@ -48,7 +49,7 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
         inside = (*inside, own_id)
         if fields is not None:
             return _readable_fields(fields, path, problems, inside)
-        given = cast("list[Any]", value)
+        given = items_of(cast("list[Any]", value))
         items = _ordered(given, path, problems) if isinstance(value, AbstractSet) else given
         return [readable(item, f"{path}[{place}]", problems, inside) for place, item in enumerate(items)]
     if value is None or isinstance(value, bool):
@@ -89,7 +90,7 @@ def _text(value: Any) -> str:
 
 def _readable_fields(fields: Mapping[Any, Any], path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
     found: dict[str, Any] = {}
-    for key, value in fields.items():
+    for key, value in items_of(fields.items()):
         name = _readable_text(_text(key), path, problems)
         if not isinstance(key, str):
             problems.append(_problem(f"{path}.{name}" if path else name, "its key is no text"))

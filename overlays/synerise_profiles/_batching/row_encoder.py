@@ -20,6 +20,8 @@ from synerise_profiles._validation.plain_rows import (
     ORJSON_OPTIONS,
     ForeignValueError,
     exact_default,
+    has_enums_of_their_own,
+    is_too_deep,
     plain_copy,
     raise_interrupt,
     raise_unless_of_enums,
@@ -27,9 +29,11 @@ from synerise_profiles._validation.plain_rows import (
 from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
 from synerise_profiles._validation.strict_rules import identifier_rules, object_rule
 from synerise_profiles._validation.totals_rule import TotalsRule
+from synerise_profiles_api.bounded import READ_ONCE, items_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
+    TOO_DEEP,
     conversion_hint,
     is_list,
     is_object,
@@ -81,25 +85,44 @@ class RowEncoder:
     def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
         self._allow_null = allow_null
+        self.copies_first = has_enums_of_their_own()  # before a row is written
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
+        # Rows that can be read only once, and were, by their ids.
+        self._read: dict[int, tuple[Any, RefusedError]] = {}
 
     def encode(self, row: Any) -> tuple[bytes, Any]:
         """Write a row; return its bytes, and the row as plain values. Raises RefusedError.
 
         All that is asked of a row later is asked of these: `reject_nulls` alone takes the row as it was given.
         """
+        if not self.copies_first:
+            try:
+                item = orjson.dumps(row, exact_default, EXACT_OPTIONS)
+            except TypeError as error:
+                raise_interrupt(error)
+            else:
+                return self._checked(item, row), row
         try:
-            return orjson.dumps(row, exact_default, EXACT_OPTIONS), row
-        except TypeError as error:
-            raise_interrupt(error)
-        try:
+            if id(row) in self._read:
+                raise self._read[id(row)][1]
             fields = plain_copy(row)
-            return orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields
+            return self._checked(orjson.dumps(fields, exact_default, EXACT_OPTIONS), fields), fields
         except (TypeError, RecursionError, InvalidRequestError) as error:
             raise_interrupt(error)
+            if isinstance(error, InvalidRequestError) and error.problem == READ_ONCE:
+                raise RefusedError(error.field, error.problem) from None
         item = _dump(_as_wire(row))  # says of which field
         return item, orjson.loads(item)
+
+    @staticmethod
+    def _checked(item: bytes, row: Any) -> bytes:
+        """Return a row as it is written; refuse one that is nested too deeply."""
+        if is_too_deep(item):
+            path, problem = unwritten_problem(fields_of(row) or row, TypeError())
+            if problem == TOO_DEEP:
+                raise RefusedError(path.removeprefix("."), problem)
+        return item
 
     def reject_nulls(self, row: Any, item: bytes) -> bytes:
         """Refuse nulls that are not allowed by name, and NaN; return the bytes of a row."""
@@ -113,10 +136,17 @@ class RowEncoder:
 
     def plain_block(self, rows: Sequence[Any]) -> Sequence[Any] | None:
         """Return rows as plain values; None if one of them cannot be written."""
-        try:
-            return list(map(plain_copy, rows))
-        except (RecursionError, InvalidRequestError):
-            return None
+        found: list[Any] = []
+        self._read.clear()
+        for row in rows:
+            try:
+                found.append(plain_copy(row))
+            except RecursionError:
+                pass
+            except InvalidRequestError as error:
+                if error.problem == READ_ONCE:
+                    self._read[id(row)] = row, RefusedError(error.field, error.problem)
+        return found if len(found) == len(rows) else None
 
     def identifier_group_of_block(self, rows: Sequence[dict[str, Any]]) -> IdentifierGroup:
         """Return by which identifiers all rows name their profiles; None if that differs, or does not matter."""
@@ -179,12 +209,15 @@ class BlockScanner:
             raise_unless_of_enums(error, rows)
             return None
         data = written if isinstance(written, bytes) else b"".join(written)
+        if is_too_deep(data):
+            return None
         holds_null = not is_safe and self._encoder.may_hold_null(data)
         return BlockScan(rows, suspects, is_safe, None if holds_null else written)
 
     def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
         """Return rows as plain values, and written; None if one cannot be written."""
-        if all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block))):
+        is_plain = all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block)))
+        if is_plain and not self._encoder.copies_first:
             rows = fields_of_rows(block)
             written = self._write(rows)
             if written is not None:
@@ -231,7 +264,7 @@ def orjson_default(value: Any) -> Any:
             return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
         # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
         if isinstance(value, Mapping):
-            return dict[Any, Any](value)  # pyright: ignore[reportUnknownArgumentType]  # its keys are looked at by orjson
+            return dict[Any, Any](items_of(value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # its keys are looked at by orjson
     except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
         raised_problem(error)
         raise ForeignValueError from None

@@ -19,12 +19,19 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.letters import LetterRow, letter_row
-from synerise_profiles._batching.row_encoder import orjson_default
 from synerise_profiles._core.arguments import checks_init, instance_of
-from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, raise_interrupt
+from synerise_profiles._validation.plain_rows import (
+    EXACT_OPTIONS,
+    ForeignValueError,
+    exact_default,
+    has_enums_of_their_own,
+    holds_enum,
+    raise_interrupt,
+)
+from synerise_profiles_api.bounded import pairs_of
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import conversion_hint
+from synerise_profiles_api.json_values import InvalidValueError, conversion_hint, raised_problem
 from synerise_profiles_api.types import Operation
 
 __all__ = [
@@ -155,10 +162,11 @@ class BlockReader:
         self.watches = not (is_fixed or reads_singly)
         """Whether rows may be changed by reading on."""
         self._reads_singly = reads_singly
+        self._looks_for_enums = self.watches and has_enums_of_their_own()
         # The objects of the first rows, by their ids, which are not given again while the objects are kept.
         self._seen: dict[int, Any] = {}
         # The row that was read last, as it was then.
-        self._last: tuple[Any, bytes | None] | None = None
+        self._last: tuple[Any, tuple[bytes | None, list[Any]]] | None = None
         # The last block, also one that was not returned, and the index of its first row.
         self._block: list[Any] = []
         self._first_index = 0
@@ -227,10 +235,21 @@ class BlockReader:
             self._seen.clear()
         elif block:
             row = block[-1]
-            self._last = None if _is_unchangeable(row) else (row, _snapshot(row))
+            try:
+                self._last = (
+                    None if _is_unchangeable(row) else (row, _snapshot(row, looks_for_enums=self._looks_for_enums))
+                )
+            except InvalidValueError as error:
+                self._last, block[-1] = None, UnreadableRow("", error.problem, row)
 
     def _has_changed_last(self) -> bool:
-        return self._last is not None and _snapshot(self._last[0]) != self._last[1]
+        try:
+            return (
+                self._last is not None
+                and _snapshot(self._last[0], looks_for_enums=self._looks_for_enums)[0] != self._last[1][0]
+            )
+        except InvalidValueError:  # its length is another one now
+            return True
 
     def _mark_changed(self, block: list[Any]) -> bool:
         """Say of the rows of a block that they may be lost, if the row before was changed by reading them."""
@@ -280,10 +299,42 @@ def _is_unchangeable(row: Any) -> bool:
     return issubclass(type(row), _UNCHANGEABLE_TYPES)
 
 
-def _snapshot(row: Any) -> bytes | None:
-    """Write a row, to see later whether it has changed; None if it cannot be written, and is refused anyway."""
+def _fields_of_mapping(row: Any) -> Any:
+    """Return the fields of a row that is a mapping of a class of its own, other rows as they are.
+
+    Raises InvalidValueError for a mapping that can be read only once.
+    """
+    if type(row) is dict or not issubclass(type(row), Mapping):
+        return row
     try:
-        return orjson.dumps(row, orjson_default, ORJSON_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        return dict[Any, Any](pairs_of(row))
+    except InvalidValueError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run
+        raised_problem(error)
+        return None
+
+
+def _snapshot(row: Any, *, looks_for_enums: bool) -> tuple[bytes | None, list[Any]]:
+    """Write a row, to see later whether it has changed; None if it cannot be written, and is refused anyway.
+
+    What no value of Python's own is stands there as the object that it is, which is kept and not read: it may be one
+    that can be read only once.
+    """
+    kept: list[Any] = []
+
+    def stand_in(value: Any) -> Any:
+        try:
+            return exact_default(value)
+        except ForeignValueError:
+            kept.append(value)
+            return f"{type(value).__name__} {id(value)}"
+
+    try:
+        if looks_for_enums and holds_enum(row):
+            return None, kept
+        fields = _fields_of_mapping(row)
+        return orjson.dumps(fields, stand_in, EXACT_OPTIONS | orjson.OPT_NON_STR_KEYS), kept
     except (TypeError, ValueError, RecursionError) as error:
         raise_interrupt(error)
-        return None
+        return None, kept

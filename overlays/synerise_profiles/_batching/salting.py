@@ -9,20 +9,17 @@ made, and are one once they have the same time.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
-from synerise_profiles._core.arguments import without_awaitables
-from synerise_profiles._core.callables import takes
 from synerise_profiles._validation.basic_rules import EMPTY_TEXT, KEY_FIELDS
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import NO_UNICODE
 from synerise_profiles_api.operations import NAMES, load
 from synerise_profiles_api.types import UNSET, Operation
 
@@ -34,11 +31,9 @@ __all__ = [
     "RowSalter",
     "SaltedRow",
     "action_of",
-    "check_salt",
     "content_salt",
-    "is_salt",
     "moment_of",
-    "salt_by",
+    "written",
 ]
 
 MakeSalt: TypeAlias = Callable[[Any, Any], str]
@@ -190,71 +185,12 @@ def moment_of(time: object) -> int | str | None:
     return _parsed_moment(_text(time))
 
 
-def salt_by(choice: str | Collection[str] | Callable[[Any], Any], salt_field: str) -> MakeSalt:
-    """Return the function that makes salts as the caller says: a text for all rows, names of fields, or a function.
-
-    It raises RefusedError for a row of which it makes none.
-    """
-    if isinstance(choice, str):
-        return lambda _row, _given: choice
-    if not callable(choice):
-        names = tuple(choice)
-        return lambda row, _given: _salt_of_fields(row, names)
-    salt_of = without_awaitables("salt", choice)
-
-    def make_salt(_row: Any, given: Any) -> str:
-        salt = salt_of(given)
-        written = _written(salt)
-        if type(written) not in (str, int) or written == "":
-            problem = f"the salt function returned no text: {type(salt).__name__}; all such rows would be one event"
-            raise RefusedError(salt_field, problem)
-        if isinstance(written, str) and not _is_unicode(written):
-            raise RefusedError(salt_field, f"the salt function returned a text that {NO_UNICODE}")
-        return str(written)
-
-    return make_salt
-
-
-def is_salt(value: object) -> bool:
-    """Whether a value is a choice that `salt_by` takes: a text that says something, a function, or names of fields."""
-    if isinstance(value, str):
-        return bool(value.strip()) and _is_unicode(value)
-    if callable(value):
-        return takes(value, 1)
-    if not isinstance(value, list | tuple):
-        return False
-    names = cast("Sequence[Any]", value)
-    return bool(names) and all(isinstance(name, str) and name for name in names)
-
-
-def check_salt(choice: object, batch_operation: BatchOperation) -> None:
-    """Raise InvalidRequestError for a text that is the name of a field, since all rows would have it as their salt."""
-    schema = batch_operation.schema
-    if isinstance(choice, str) and schema is not None and choice in schema.properties:
-        problem = f"is one text for all rows, and the name of a field; for the values of the field, write [{choice!r}]"
-        raise InvalidRequestError(problem, operation=batch_operation.operation.name, field="salt")
-
-
-def _salt_of_fields(row: Any, names: Collection[str]) -> str:
-    """Make the salt of a row from fields: the text of one, or several as a JSON list."""
-    values: list[str | int | float] = []
-    for name in names:
-        value = _written(_value_at(row, name))
-        is_text_or_number = isinstance(value, str | int | float) and not isinstance(value, bool)
-        if not is_text_or_number or value == "" or value != value:  # noqa: PLR0124 - NaN, which JSON cannot carry
-            problem = "is missing, empty, or neither text nor number; the salt is made from it (see salt=)"
-            raise RefusedError(name, problem)
-        values.append(value)
-    only = values[0] if len(values) == 1 else values
-    return only if isinstance(only, str) else orjson.dumps(only).decode()
-
-
 def _text(value: object) -> str:
     """Return the text of a value as JSON has it, whatever its class makes of it."""
-    return value if type(value) is str else str(_written(value))
+    return value if type(value) is str else str(written(value))
 
 
-def _written(value: object) -> Any:
+def written(value: object) -> Any:
     """Return a value as it is written as JSON; what JSON cannot carry as it is."""
     try:
         return to_wire(value)
@@ -265,29 +201,11 @@ def _written(value: object) -> Any:
 def _value(fields: Mapping[str, Any], name: str) -> Any:
     """Return the value of a field as it is written; None where there is none."""
     value = fields.get(name)
-    return value if value is None or type(value) is str else _written(value)
+    return value if value is None or type(value) is str else written(value)
 
 
 def _is_empty(value: object) -> bool:
-    return not (value if type(value) is str or type(value) is datetime.datetime else _written(value))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _value_at(row: Any, path: str) -> Any:
-    fields = fields_of(row)
-    if fields is None:
-        return UNSET
-    if path in fields:
-        return fields[path]
-    head, dot, rest = path.partition(".")
-    return _value_at(fields.get(head), rest) if dot else UNSET
+    return not (value if type(value) is str or type(value) is datetime.datetime else written(value))
 
 
 def _field(name: str, value: str) -> bytes:

@@ -19,7 +19,9 @@ from typing import Any, Final, Never, TypeAlias, TypeVar, cast
 import attrs
 
 from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.bounded import items_of
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.json_values import InvalidValueError
 from synerise_profiles_api.names import checks_names, closest_name, meant, near_name
 
 from .callables import closed_coroutine, is_awaitable, is_coroutine_function, takes
@@ -267,10 +269,16 @@ def refuse_coroutine(name: str, result: object, *, error: MakeError = invalid_re
 
 
 def without_awaitables(name: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function of one argument that raises InvalidRequestError for a result that has to be awaited."""
+    """Return a function of one argument that raises InvalidRequestError for a result that has to be awaited.
+
+    A StopIteration of its own becomes a RuntimeError, as in a generator: what maps it over rows would end there.
+    """
 
     def checked(argument: Any) -> Any:
-        result = function(argument)
+        try:
+            result = function(argument)
+        except StopIteration as error:
+            raise RuntimeError(f"the function of {name}= raised StopIteration") from error
         if type(result) not in _PLAIN_RESULTS and is_awaitable(result):
             closed_coroutine(result)
             problem = "returned what has to be awaited, which nothing does here; give one that returns its result"
@@ -294,6 +302,9 @@ def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
     def is_names(value: Any) -> bool:
         if not isinstance(value, Collection) or isinstance(value, str | bytes | bytearray):
             return False
-        return all(isinstance(name, str) for name in cast("Collection[object]", value))
+        try:
+            return all(isinstance(name, str) for name in items_of(cast("Collection[object]", value)))
+        except InvalidValueError:  # it comes to no end
+            return False
 
     return SettingValidator(is_names, problem, error)

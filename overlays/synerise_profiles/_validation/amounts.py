@@ -34,7 +34,7 @@ def money(amount: Decimal | str | int, currency: str) -> Money:
     Raises InvalidRequestError for a float, which does not hold 0.1, for what is below zero, and for more digits than a
     JSON number keeps.
     """
-    if isinstance(as_written(amount), float):
+    if issubclass(type(as_written(amount)), float):
         raise InvalidRequestError(_IS_FLOAT, field="amount")
     return Money(amount=amount_of(amount, "amount"), currency=check_currency_code(currency, "currency"))
 
@@ -42,12 +42,13 @@ def money(amount: Decimal | str | int, currency: str) -> Money:
 def amount_of(value: object, field: str) -> Decimal:
     """Read an amount; a float counts as the decimal number that JSON shows for it."""
     value = as_written(value)
-    if isinstance(value, bool) or not isinstance(value, Decimal | str | int | float):
-        problem = f"is no amount: {type(value).__name__}; give a Decimal, a text or an int"
+    kind = type(value)  # what an object says of its class is code of the caller's
+    if kind is bool or not issubclass(kind, Decimal | str | int | float):
+        problem = f"is no amount: {kind.__name__}; give a Decimal, a text or an int"
         raise InvalidRequestError(problem, field=field)
     if isinstance(value, str) and _AMOUNT_PATTERN.fullmatch(value) is None:
         raise InvalidRequestError("is no amount such as 12.50: digits, and a point before the decimals", field=field)
-    amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    amount = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(cast("Decimal | str | int", value))
     try:
         to_wire(amount)
     except InvalidRequestError as error:
@@ -60,16 +61,18 @@ def amount_of(value: object, field: str) -> Decimal:
 def check_currency_code(value: object, field: str) -> str:
     """Return the code of a currency; raise InvalidRequestError for anything but three capital letters."""
     value = as_written(value)
-    if not isinstance(value, str) or not is_currency_code(value):
+    if type(value) is not str or not is_currency_code(value):
         raise InvalidRequestError("is no code of a currency: three capital letters, such as PLN", field=field)
     return value
 
 
 def read_money(value: object, field: str, currency: str | None = None) -> Money:
     """Read money in any form that a caller may give; an amount alone is in `currency`."""
-    if isinstance(value, Money):
+    kind = type(value)
+    if issubclass(kind, Money):
+        value = cast("Money", value)
         amount, code = value.amount, value.currency
-    elif isinstance(value, Mapping):
+    elif issubclass(kind, Mapping):
         given = cast("Mapping[str, Any]", value)
         missing = [name for name in ("amount", "currency") if name not in given]
         if missing:
@@ -77,7 +80,7 @@ def read_money(value: object, field: str, currency: str | None = None) -> Money:
         amount, code = given["amount"], given["currency"]
     elif currency is None:
         raise InvalidRequestError("has no currency; give money(amount, currency)", field=field)
-    elif isinstance(as_written(value), float):
+    elif issubclass(type(as_written(value)), float):
         raise InvalidRequestError(_IS_FLOAT, field=field)
     else:
         return Money(amount=amount_of(value, field), currency=currency)

@@ -17,16 +17,29 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
+from synerise_profiles_api.bounded import pairs_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import TOO_DEEP, key_problem, raise_if_of_a_signal, raised_problem, shown_key
+from synerise_profiles_api.json_values import (
+    MAX_DEPTH,
+    TOO_DEEP,
+    InvalidValueError,
+    key_problem,
+    raise_if_of_a_signal,
+    raised_problem,
+    shown_key,
+)
 from synerise_profiles_api.types import UNSET
 
 __all__ = [
     "EXACT_OPTIONS",
     "ORJSON_OPTIONS",
+    "ForeignValueError",
     "asked_plainly",
     "exact_default",
+    "has_enums_of_their_own",
+    "holds_enum",
+    "is_too_deep",
     "plain_copy",
     "plain_row",
     "raise_interrupt",
@@ -41,6 +54,10 @@ ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH
 EXACT_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
 """Those that go with `exact_default`."""
 _LEAVES: Final = frozenset((str, int, float, bool, type(None), decimal.Decimal, datetime.date))
+_VALUE_OF_ENUMS: Final = vars(enum.Enum)["value"]
+_FEW_LISTS: Final = 32
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_MAX_ITEMS: Final = 100_000
 _ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
 
 
@@ -74,6 +91,8 @@ def plain_row(row: Any) -> Any:
 
     Raises InvalidRequestError, naming the field, for what JSON cannot carry.
     """
+    if holds_enum(row):
+        return plain_copy(row)
     try:
         orjson.dumps(row, exact_default, EXACT_OPTIONS)
     except TypeError as error:
@@ -107,9 +126,14 @@ def _too_deep(value: Any, field: str) -> InvalidRequestError:
 
 
 def read_items_once(items: Iterable[Any], field: str) -> Iterator[Any]:
-    """Yield the items of what can be iterated over, each read once; raise InvalidRequestError as `read_once` does."""
+    """Yield the items of what can be iterated over, each read once; raise InvalidRequestError as `read_once` does.
+
+    So it does for more than a request can carry, since there may be no end to them.
+    """
     iterator, place = iter(items), 0
     while True:
+        if place > _MAX_ITEMS:
+            raise InvalidRequestError(f"has more than {_MAX_ITEMS:,} items; no request carries so many", field=field)
         try:
             item = next(iterator)
         except StopIteration:
@@ -137,18 +161,48 @@ def raise_unless_of_enums(error: Exception, rows: Iterable[Any]) -> None:
     orjson writes these by itself, so that it does not tell them. Their classes may have methods of their own, such as
     `__hash__`, and nearly all have none.
     """
-    if not any(map(_holds_enum, rows)):
+    if not any(map(holds_enum, rows)):
         raise error
     raised_problem(error)
 
 
-def _holds_enum(value: Any) -> bool:
+def has_enums_of_their_own() -> bool:
+    """Whether a class of enums has a `value` of its own.
+
+    orjson asks for it without a look at what is raised, which ends the process. So where there is one, no row is
+    written before it was copied.
+    """
+    kinds: list[type[enum.Enum]] = [enum.Enum]
+    for kind in kinds:
+        if next(vars(base)["value"] for base in kind.__mro__ if "value" in vars(base)) is not _VALUE_OF_ENUMS:
+            return True
+        kinds += type.__subclasses__(kind)
+    return False
+
+
+def is_too_deep(data: bytes) -> bool:
+    """Whether JSON may be nested more deeply than is sent; orjson counts no tuples.
+
+    Texts may hold brackets too, and a look at nearly all data finds too few lists for that.
+    """
+    if data.find(b"[", 1) < 0 or len(data.split(b"[", _FEW_LISTS)) <= _FEW_LISTS:
+        return False
+    left = data.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH // 2 - 1):  # each takes two levels at most
+        size, left = len(left), left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(left) in (0, size):
+            return len(left) > MAX_DEPTH
+    return bool(left)
+
+
+def holds_enum(value: Any) -> bool:
+    """Whether a value of Python's own types, or a model, is a member of an enum or holds one."""
     if issubclass(type(value), Model):
         value = value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     if type(value) is dict:
-        return any(map(_holds_enum, cast("dict[str, Any]", value).values()))
+        return any(map(holds_enum, cast("dict[str, Any]", value).values()))
     if type(value) is list or type(value) is tuple:
-        return any(map(_holds_enum, cast("list[Any]", value)))
+        return any(map(holds_enum, cast("list[Any]", value)))
     return issubclass(type(value), enum.Enum)
 
 
@@ -168,9 +222,11 @@ def plain_copy(value: Any) -> Any:
         if issubclass(kind, Model):
             return _plain_model(value)
         if issubclass(kind, Mapping):
-            return _plain_mapping(cast("Mapping[Any, Any]", value).items())
+            return _plain_mapping(pairs_of(cast("Mapping[Any, Any]", value)))
     except (InvalidRequestError, RecursionError):
         raise
+    except InvalidValueError as error:
+        raise InvalidRequestError(error.problem) from None
     except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way, and costs its row alone
         raise InvalidRequestError(raised_problem(error).problem) from None
     written = to_wire(value)

@@ -79,6 +79,7 @@ class ReplayArguments(TypedDict, total=False):
 class ReplayMethods(Resource):
     """The method of `Bulk` that sends dead letters again."""
 
+    _stands_as = "bulk"
     _client: ClientProtocol
     _once: ClientProtocol
     _client_options: Options
@@ -135,6 +136,7 @@ class ReplayMethods(Resource):
 class AsyncReplayMethods(Resource):
     """The method of `AsyncBulk` that sends dead letters again."""
 
+    _stands_as = "bulk"
     _client: AsyncClientProtocol
     _once: AsyncClientProtocol
     _client_options: Options

@@ -27,7 +27,8 @@ from synerise_profiles._batching.row_encoder import (
     timestamp_reserve,
 )
 from synerise_profiles._batching.row_source import UnreadableRow
-from synerise_profiles._batching.salting import RowSalter, SaltedRow, check_salt, salt_by
+from synerise_profiles._batching.salt_choice import check_salt, salt_by
+from synerise_profiles._batching.salting import RowSalter, SaltedRow
 from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.plain_rows import plain_copy, raise_unless_of_enums
 from synerise_profiles._validation.rules import Rule

@@ -15,7 +15,7 @@ from synerise_profiles._batching.deletion_audit import audit_target
 from synerise_profiles._batching.ordering import HOLD_DISTANCE
 from synerise_profiles._batching.row_encoder import Checks
 from synerise_profiles._batching.row_source import rows_problem
-from synerise_profiles._batching.salting import is_salt
+from synerise_profiles._batching.salt_choice import is_salt
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._batching.throttle import Pace
 from synerise_profiles._core.arguments import (

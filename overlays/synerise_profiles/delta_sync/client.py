@@ -16,7 +16,7 @@ from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.bulk import AsyncBulk, Bulk
-from synerise_profiles_api.names import HintsNames
+from synerise_profiles_api.names import HintsNames, checks_names
 from synerise_profiles_api.types import Request, Response
 
 from .report import DeltaPlan, DeltaReport
@@ -64,6 +64,8 @@ class DeltaSync(HintsNames):
     `delta_sync.report_of` gives the report.
     """
 
+    _stands_as = "delta_sync"
+
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
@@ -71,6 +73,7 @@ class DeltaSync(HintsNames):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
 
+    @checks_names
     @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     def profiles(self, source: Iterable[Any], **options: Unpack[DeltaArguments]) -> DeltaReport:
         """Create or update the profiles whose rows are new or changed (`profiles.upsert_batch`)."""
@@ -97,6 +100,7 @@ class DeltaSync(HintsNames):
             run.finish()
         return run.report
 
+    @checks_names
     @shows_options(lambda: (PlanArguments, Bulk.upsert_profiles, DeltaSettings))
     def plan(self, source: Iterable[Any], **options: Unpack[PlanArguments]) -> DeltaPlan:
         """Read and compare a source; nothing is sent, and the state stays as it is."""
@@ -113,6 +117,8 @@ class DeltaSync(HintsNames):
 class AsyncDeltaSync(HintsNames):
     """The methods of `DeltaSync`, awaited; the source may be an async iterable too. For asyncio and trio."""
 
+    _stands_as = "delta_sync"
+
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
@@ -120,6 +126,7 @@ class AsyncDeltaSync(HintsNames):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
 
+    @checks_names
     @shows_options(lambda: (DeltaArguments, Bulk.upsert_profiles, DeltaSettings))
     async def profiles(
         self, source: Iterable[Any] | AsyncIterable[Any], **options: Unpack[DeltaArguments]
@@ -146,6 +153,7 @@ class AsyncDeltaSync(HintsNames):
             run.finish()
         return run.report
 
+    @checks_names
     @shows_options(lambda: (PlanArguments, Bulk.upsert_profiles, DeltaSettings))
     async def plan(self, source: Iterable[Any] | AsyncIterable[Any], **options: Unpack[PlanArguments]) -> DeltaPlan:
         """Read and compare a source; nothing is sent, and the state stays as it is."""

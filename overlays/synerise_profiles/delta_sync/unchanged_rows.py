@@ -13,8 +13,15 @@ from typing import Any, Final, Protocol
 import orjson
 
 from synerise_profiles._batching.row_source import UnreadableRow, changed_error
-from synerise_profiles._validation.plain_rows import EXACT_OPTIONS, exact_default, plain_copy, raise_interrupt
+from synerise_profiles._validation.plain_rows import (
+    EXACT_OPTIONS,
+    exact_default,
+    has_enums_of_their_own,
+    plain_copy,
+    raise_interrupt,
+)
 from synerise_profiles._validation.rules import fields_of
+from synerise_profiles_api.bounded import READ_ONCE
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import raised_problem
@@ -68,7 +75,8 @@ class UnchangedRows:
         This is the way of nearly all rows, so it calls as little as it can: some rows are compared at once.
         """
         iterator, found, counts = iter(rows), list[Digested](), self._counts
-        first, start_digest, dumps = counts.read, self._digests.content_start.copy, orjson.dumps
+        first, start_digest = counts.read, self._digests.content_start.copy
+        dumps = _copied_first if has_enums_of_their_own() else orjson.dumps
         while True:
             block: list[Any] = []
             digests: list[bytes] = []
@@ -247,7 +255,14 @@ def _read_foreign(row: Any, error: TypeError) -> tuple[Any, bytes]:
         return copy, canonical_data(copy)
     except (TypeError, RecursionError, InvalidRequestError) as problem:
         raise_interrupt(problem)
+        if isinstance(problem, InvalidRequestError) and problem.problem == READ_ONCE:
+            return UnreadableRow(problem.field, problem.problem, row), b""
         return row, b""
+
+
+def _copied_first(_row: Any, _default: object, _options: int) -> bytes:
+    """Stand in for orjson where no row is written before it was copied."""
+    raise TypeError
 
 
 def canonical_data(row: Any) -> bytes:

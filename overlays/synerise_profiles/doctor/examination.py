@@ -24,9 +24,10 @@ from synerise_profiles._core.workflow import SendRequest, Workflow
 from synerise_profiles.errors import APIConnectionError, APIStatusError, AuthenticationError, UnconfirmedResponseError
 from synerise_profiles_api import settings
 from synerise_profiles_api.api.events import server_time
+from synerise_profiles_api.bounded import items_of
 from synerise_profiles_api.decoding import read_json
 from synerise_profiles_api.errors import InvalidRequestError, ResponseDecodingError, SyneriseError
-from synerise_profiles_api.json_values import raise_if_of_a_signal
+from synerise_profiles_api.json_values import InvalidValueError, raise_if_of_a_signal
 from synerise_profiles_api.names import closest_name
 from synerise_profiles_api.operations import all_operations
 from synerise_profiles_api.types import Operation, RawResponse, Request, Response
@@ -242,6 +243,10 @@ def _operations_of(methods: Sequence[str] | None) -> list[Operation]:
         return [
             operation for operation in known.values() if not operation.consumers or "workspace" in operation.consumers
         ]
+    try:
+        methods = items_of(methods)
+    except InvalidValueError as error:
+        raise InvalidRequestError(error.problem, field="methods") from None
     for name in methods:
         if name not in known:
             near = closest_name(str(name), known)

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from synerise_profiles._batching.salt_choice import slip_problem
 from synerise_profiles._batching.salting import content_salt, moment_of
 from synerise_profiles._core.server_clock import TimeBounds
 from synerise_profiles_api.errors import InvalidRequestError
@@ -26,12 +27,14 @@ from synerise_profiles_api.json_values import (
     raised_problem,
     surrogate_path,
 )
+from synerise_profiles_api.names import near_name
 from synerise_profiles_api.types import UNSET, Unset
 
 __all__ = ["ReadTimeBounds", "checked_salt", "salt_of", "time_of"]
 
 ReadTimeBounds: TypeAlias = Callable[[], TimeBounds | None]
 """Returns the moments between which the server's time lies; None where it is not known."""
+_WORDS: Final = ("content", "unique")
 _NO_CLOCK_PROBLEM: Final = "needs a time; give one, or build by client.builder(), which tells it by the server's clock"
 
 
@@ -69,6 +72,8 @@ def checked_salt(salt: object) -> str:
         raise InvalidRequestError("is empty; a salt is unique in the workspace", field="salt")
     if surrogate_path(salt) is not None:
         raise InvalidRequestError(NO_UNICODE, field="salt")
+    if salt not in _WORDS and (word := near_name(salt, _WORDS)) is not None:
+        raise InvalidRequestError(slip_problem(word), field="salt")
     return salt
 
 

@@ -15,8 +15,9 @@ from synerise_profiles._validation.plain_rows import read_items_once, read_once
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles._validation.schema import schema_of
 from synerise_profiles._validation.totals import PricedProducts, iterator_of, price_products
+from synerise_profiles_api.bounded import items_of, pairs_of
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import raised_problem
+from synerise_profiles_api.json_values import InvalidValueError, raised_problem
 from synerise_profiles_api.models import PaymentInfo, Product, Transaction
 from synerise_profiles_api.types import UNSET, Unset
 
@@ -131,7 +132,10 @@ def _read_quantities(items: CancelledItems) -> dict[Any, Any]:
     """Return the cancelled quantity of each position, None for all of it; both are read once."""
     try:
         is_mapping = isinstance(items, Mapping)
-        given: dict[Any, Any] = dict(cast("Any", items)) if is_mapping else dict.fromkeys(items)
+        pairs = pairs_of(cast("Any", items)) if is_mapping else dict.fromkeys(items_of(items)).items()
+        given: dict[Any, Any] = dict(pairs)
+    except InvalidValueError as error:
+        raise InvalidRequestError(error.problem, field="items") from None
     except Exception as error:  # noqa: BLE001 - what the caller iterates over may fail in any way
         raise InvalidRequestError(raised_problem(error).problem, field="items") from None
     return {

@@ -45,6 +45,7 @@ class ExportsClient(exports.Exports):
     """
 
     __slots__ = ("_client", "_timing")
+    _stands_as = "exports"
 
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         super().__init__(client.send)
@@ -125,6 +126,7 @@ class AsyncExportsClient(exports.AsyncExports):
     """
 
     __slots__ = ("_client", "_timing")
+    _stands_as = "exports"
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         super().__init__(client.send)

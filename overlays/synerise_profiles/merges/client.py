@@ -84,6 +84,8 @@ class Merges(Resource):
     Merging is IRREVERSIBLE: the sources are removed, and what the target does not take over is lost.
     """
 
+    _stands_as = "merges"
+
     def __init__(self, client: ClientProtocol, timing: Timing) -> None:
         self._client = client
         self._timing = timing
@@ -189,6 +191,8 @@ class Merges(Resource):
 
 class AsyncMerges(Resource):
     """The methods of `Merges`, awaited. For asyncio and trio. `progress` may be a coroutine function here."""
+
+    _stands_as = "merges"
 
     def __init__(self, client: AsyncClientProtocol, timing: Timing) -> None:
         self._client = client

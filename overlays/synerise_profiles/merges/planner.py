@@ -13,7 +13,9 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from synerise_profiles._core.workflow import Notify, Workflow
+from synerise_profiles_api.bounded import items_of
 from synerise_profiles_api.errors import InvalidRequestError
+from synerise_profiles_api.json_values import InvalidValueError
 
 from .key_type import Key, KeyType
 from .pairs import Merge
@@ -55,7 +57,10 @@ def source_list(sources: Iterable[Any]) -> list[Any]:
     if isinstance(sources, str | bytes) or not hasattr(sources, "__iter__"):
         problem = f"expected a sequence of ids, got {type(sources).__name__}"
         raise InvalidRequestError(problem, operation="merges.plan", field="sources")
-    return list(sources)
+    try:
+        return items_of(sources)
+    except InvalidValueError as error:
+        raise InvalidRequestError(error.problem, operation="merges.plan", field="sources") from None
 
 
 def plan_one(factory: PlanFactory, into: object, sources: Sequence[Any], make: Callable[..., P]) -> Workflow[P]:

@@ -15,7 +15,8 @@ from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
-from synerise_profiles._batching.salting import RowSalter, check_salt, salt_by
+from synerise_profiles._batching.salt_choice import check_salt, salt_by
+from synerise_profiles._batching.salting import RowSalter
 from synerise_profiles._batching.throttle import OwnPace, Pace
 from synerise_profiles._core.arguments import refuse_argument
 from synerise_profiles._core.config import Options
@@ -27,6 +28,7 @@ from synerise_profiles._validation.plain_rows import asked_plainly
 from synerise_profiles._validation.rules import Note
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.errors import InvalidRequestError, SyneriseError
+from synerise_profiles_api.names import checks_names
 
 from .buffer import EncodedRow
 from .channels import Channel
@@ -166,11 +168,13 @@ class QueueProducer(Generic[T]):
     def __init__(self, queue: QueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue
         self._channel = channel
+        self._stands_as = f"queue.{channel.batch_operation.operation.resource}"
         self._encode = encoder.encode
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
 
+    @checks_names
     @hides_others
     def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None, **misspelt: Never) -> None:
         """Check a row, write it as JSON and hold it; it is sent in the background.
@@ -190,11 +194,13 @@ class AsyncQueueProducer(Generic[T]):
     def __init__(self, queue: AsyncQueueLike, channel: Channel, encoder: QueueRowEncoder) -> None:
         self._queue = queue
         self._channel = channel
+        self._stands_as = f"queue.{channel.batch_operation.operation.resource}"
         self._encode = encoder.encode
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._channel.batch_operation.operation.name}>"
 
+    @checks_names
     @hides_others
     async def put(self, row: T | Mapping[str, Any], *, timeout: float | None = None, **misspelt: Never) -> None:  # noqa: ASYNC109 - as the sync one
         """Check a row, write it as JSON and hold it; it is sent in the background.
@@ -207,6 +213,7 @@ class AsyncQueueProducer(Generic[T]):
             _refuse(self._channel, misspelt)
         await self._queue.enqueue(self._channel, self._encode(row), timeout)
 
+    @checks_names
     def put_nowait(self, row: T | Mapping[str, Any]) -> None:
         """Put a row without waiting for room; raises as `put` does."""
         self._queue.enqueue_nowait(self._channel, self._encode(row))

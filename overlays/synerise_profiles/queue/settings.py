@@ -12,7 +12,7 @@ from attrs.validators import optional
 from synerise_profiles._batching.attribution import Rejection
 from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.row_encoder import Checks
-from synerise_profiles._batching.salting import is_salt
+from synerise_profiles._batching.salt_choice import is_salt
 from synerise_profiles._core.arguments import (
     SettingValidator,
     check_arguments,

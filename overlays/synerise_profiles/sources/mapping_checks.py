@@ -18,7 +18,7 @@ from synerise_profiles_api.types import Operation
 from .columns import CellDefaults, MappedTarget
 from .errors import MappingIssue
 from .fields import ResolvedField, close_names, parse_path
-from .plain_values import plain_texts, plain_value
+from .plain_values import endless_problem, plain_texts, plain_value
 from .targets import Empty, FieldTarget, Target, field, null_values_problem, zone_name
 
 __all__ = [
@@ -129,6 +129,14 @@ def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) 
 
 def argument_issues(columns: object, group_by: object, **tables: object) -> Iterator[MappingIssue]:
     """Say what a caller without a type checker got wrong."""
+    for name, given in {"columns": columns, "group_by": group_by, **tables}.items():
+        inner = cast("Mapping[str, object]", given).values() if name == "where" and isinstance(given, Mapping) else ()
+        if (problem := endless_problem(name, given)) is not None:
+            yield MappingIssue("", "", problem)
+            return
+        for condition in inner:
+            if (problem := endless_problem(name, condition)) is not None:
+                yield MappingIssue("", "", problem)
     if not isinstance(columns, Mapping):
         yield MappingIssue("", "", f"expected a mapping from columns to fields, got {type(columns).__name__}")
     if not isinstance(group_by, str | Sequence | None):

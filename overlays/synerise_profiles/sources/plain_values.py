@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-from synerise_profiles_api.json_values import as_written
+from synerise_profiles_api.bounded import items_of
+from synerise_profiles_api.json_values import InvalidValueError, as_written
 
-__all__ = ["plain_texts", "plain_value"]
+__all__ = ["endless_problem", "plain_texts", "plain_value"]
 
 
 def plain_value(value: object) -> Any:
@@ -24,3 +25,13 @@ def plain_texts(texts: object) -> tuple[Any, ...]:
     """Return names, of one text or of a collection, as texts that are no members of an enum."""
     given = [texts] if isinstance(texts, str) else texts
     return tuple(as_written(text) for text in cast("list[object]", given))
+
+
+def endless_problem(name: str, given: object) -> str | None:
+    """Say that a collection that is an argument has more items than its length says, perhaps without an end."""
+    try:
+        if isinstance(given, Collection):
+            items_of(cast("Collection[object]", given))
+    except InvalidValueError as error:
+        return f"{name} {error.problem}"
+    return None

@@ -20,7 +20,7 @@ from .datetime_formats import format_problem, formats_of, has_short_year
 from .datetimes import Ambiguous
 from .derived_cells import fallback_columns, template_columns
 from .errors import MappingError, MappingIssue
-from .plain_values import plain_texts, plain_value
+from .plain_values import endless_problem, plain_texts, plain_value
 
 __all__ = ["Empty", "FieldTarget", "Target", "TypeName", "field", "is_zone", "null_values_problem", "zone_name"]
 
@@ -120,7 +120,9 @@ def field(
     """
     flags = {"trim": trim, "optional": optional, "absolute": absolute, "negate": negate}
     texts = {"decimal": decimal, "thousands": thousands, "separator": separator, "template": template}
-    wrong = list(_kind_problems({**flags, **texts}, values, zone, fallback))
+    given = {"format": format, "values": values, "null_values": null_values, "fallback": fallback}
+    wrong = [problem for name, value in given.items() if (problem := endless_problem(name, value)) is not None]
+    wrong = wrong or list(_kind_problems({**flags, **texts}, values, zone, fallback))
     if wrong:
         raise MappingError(MappingIssue("", str(field), problem) for problem in wrong)
     problems = _problems(type, format, zone, separator, values, empty)
@@ -253,6 +255,8 @@ def null_values_problem(null_values: object) -> str | None:
         return None
     if isinstance(null_values, str) or not isinstance(null_values, Collection):
         return "null_values is a list of texts, such as null_values=['NULL']"
+    if (problem := endless_problem("null_values", null_values)) is not None:
+        return problem
     texts = cast("Collection[object]", null_values)
     return None if all(isinstance(text, str) for text in texts) else "null_values holds what is no text"
 

@@ -18,6 +18,7 @@ __all__ = [
     "methods_of_parts",
     "missing_problem",
     "near_name",
+    "same_name",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,12 +47,17 @@ def near_name(name: str, known: Iterable[str]) -> str | None:
     (`parms`). Digits make another name: `phone2` is near nothing.
     """
     names, given = tuple(known), _letters(name)
-    for other in names:
-        if _letters(other) == given:
-            return other
+    if (same := same_name(name, names)) is not None:
+        return same
     if _count(given) < _MIN_SWAPPED_LETTERS:
         return None
     return next((other for other in names if _is_slip(given, _letters(other))), None)
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is the same as another one without case and separators; None if there is none."""
+    given = _letters(name)
+    return next((other for other in known if _letters(other) == given), None)
 
 
 def missing_problem(name: str, given: Iterable[Any]) -> str:
@@ -91,16 +97,15 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    argument stays as it is. A private argument is not in the signature that `help` shows.
+    keyword argument looks at their names itself. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        return function
+    takes_all = bool(code.co_flags & inspect.CO_VARKEYWORDS)
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -110,7 +115,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -119,7 +124,7 @@ def checks_names(function: F) -> F:
             raise
         return await found
 
-    if any(name.startswith("_") for name in known):
+    if not takes_all and any(name.startswith("_") for name in known):
         shown = inspect.signature(function)
         kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
         cast("Any", call).__signature__ = shown.replace(parameters=kept)
@@ -158,7 +163,8 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         words = [f"{shown[0].name}="]
     usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
     try:
-        given = signature.bind_partial(*args, **kwargs).arguments
+        named = {name: value for name, value in kwargs.items() if name in signature.parameters}
+        given = signature.bind_partial(*args, **named).arguments
     except TypeError as error:
         raise TypeError(f"{owner}(): {error}; it is called as {usage}") from None
     missing = [repr(name) for name in needed if name not in given]

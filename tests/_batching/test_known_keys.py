@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synerise_profiles._batching.known_keys import KnownKeys
+from synerise_profiles._batching.ordering import KnownKeys
 
 KEYS = st.integers(0, 40)
 ROUND = st.tuples(

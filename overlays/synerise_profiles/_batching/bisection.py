@@ -32,7 +32,7 @@ from .attribution import (
     attribute_by_value,
 )
 from .batch import Chunk, SubBatch
-from .known_keys import Keys
+from .ordering import Keys
 from .row_keys import free_rows, keys_of_sent_row
 from .send_result import SendResult
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.json_values import InvalidValueError, plain
 
-from .known_keys import Keys
+from .ordering import Keys
 
 __all__ = ["IdentifierKeys"]
 

@@ -18,10 +18,9 @@ import orjson
 
 from synerise_profiles._batching.batch import Chunk, PreparedRow
 from synerise_profiles._batching.identifier_keys import IdentifierKeys
-from synerise_profiles._batching.known_keys import Keys
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import OrderGuard
+from synerise_profiles._batching.ordering import Keys, OrderGuard
 from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, RefusedError, row_rule
 from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample

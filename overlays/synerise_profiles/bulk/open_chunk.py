@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, PreparedRow
-from synerise_profiles._batching.known_keys import Keys
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import OrderGuard
+from synerise_profiles._batching.ordering import Keys, OrderGuard
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.rules import fields_of
 

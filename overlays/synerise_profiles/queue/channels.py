@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 import orjson
 
 from synerise_profiles._batching.batch import SubBatch
-from synerise_profiles._batching.known_keys import Keys
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import Keys
 from synerise_profiles._batching.poison_search import MAX_PROBE_AGE_SECONDS
 from synerise_profiles._batching.row_encoder import IdentifierGroup, timestamp_reserve
 from synerise_profiles._batching.row_keys import free_rows, keys_of_sent_row

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import PreparedRow
-from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard
+from synerise_profiles._batching.identifier_keys import IdentifierKeys
+from synerise_profiles._batching.ordering import HOLD_DISTANCE, OrderGuard
 from synerise_profiles._batching.row_keys import are_free, free_rows, keys_of_sent_row
 
 
@@ -36,7 +37,7 @@ def guard_with(chunks: int, *, singly: bool) -> OrderGuard:
 def test_where_nothing_repeats_the_chunk_of_a_key_is_not_remembered(singly: bool) -> None:  # noqa: FBT001
     """Rows that come one by one cost no more to remember than those that come in blocks."""
     guard = guard_with(40, singly=singly)
-    assert guard._last_chunks is None
+    assert not guard._known.has_chunks
 
 
 @pytest.mark.parametrize("singly", [False, True])
@@ -54,9 +55,7 @@ def test_an_identifier_that_is_two_is_one_key() -> None:
     keys = IdentifierKeys(("customId", "email"))
     rows = [{"customId": f"{n}@example.com", "email": f"{n}@example.com"} for n in range(3)]
     assert keys.of_row(rows[0]) == ["0@example.com"]
-    columns = keys.columns_of(rows)
-    assert columns is not None
-    assert keys.of_columns(columns) == [["0@example.com", "1@example.com", "2@example.com"]]
+    assert keys.of_rows(rows) == [["0@example.com", "1@example.com", "2@example.com"]]
 
 
 VALUES = st.sampled_from(["a", "b", " a", "a\u2003", "b\x1f", "\v", "", "a,,b", ",", "a b", "Łódź", None])

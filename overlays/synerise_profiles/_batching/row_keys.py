@@ -8,8 +8,9 @@ from typing import Any
 
 from synerise_profiles._validation.rules import fields_of
 
+from .identifier_keys import IdentifierKeys
 from .operations import BatchOperation
-from .ordering import IdentifierKeys, Keys
+from .ordering import Keys
 from .salting import RowSalter
 
 __all__ = ["are_free", "free_rows", "keys_of_sent_row"]
@@ -40,8 +41,7 @@ def are_free(batch_operation: BatchOperation, rows: Sequence[Any], blocked: set[
     keys = _row_keys(batch_operation)
     if isinstance(keys, RowSalter):
         return keys.salts_of(rows).isdisjoint(map(RowSalter.salt_of_key, blocked))
-    known = keys.columns_of(rows)
-    columns = None if known is None else keys.of_columns(known)
+    columns = keys.of_rows(rows)
     return columns is not None and all(map(blocked.isdisjoint, columns))
 
 

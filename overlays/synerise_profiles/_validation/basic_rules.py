@@ -30,8 +30,8 @@ from synerise_profiles_api.types import Operation, Request
 from .choice_problem import no_choice_problem
 from .object_rules import ALLOW_UNKNOWN, ObjectRule, PropertyNames, UnknownNames
 from .plain_rows import asked_plainly, plain_row
-from .rules import FieldProblem, ListRule, Note, Rule, fields_of, is_printable_ascii, type_rule
-from .schema import Schema, body_schema
+from .rules import FieldProblem, ListRule, Note, Rule, TextRule, fields_of, type_rule
+from .schema import Schema, body_schema, is_printable_ascii
 
 __all__ = ["EMPTY_TEXT", "KEY_FIELDS", "IdentifierRule", "basic_rule", "check_body_of"]
 
@@ -222,6 +222,8 @@ class IdentifierRule:
         self._note = note
         self._path = path
         self._refuses_blank = refuses_blank
+        self._takes_any_text = isinstance(type_rule, TextRule) and type_rule.accepts_any
+        self.are_solid = False
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
@@ -244,24 +246,30 @@ class IdentifierRule:
 
     def check_block(self, values: Sequence[Any], positions: Sequence[int], suspects: set[int]) -> bool:
         """Clear identifiers of the right type of which nothing is to be noted."""
-        is_safe = self._type_rule.check_block(values, positions, suspects)
-        if not _are_plain(values):
+        are_plain, self.are_solid = _look_at(values)
+        if not are_plain:
             pairs = zip(values, positions, strict=True)
-            suspects.update(position for value, position in pairs if not _are_plain((value,)))
-        return is_safe
+            suspects.update(position for value, position in pairs if not _look_at((value,))[0])
+        if self.are_solid and self._takes_any_text:
+            return True
+        return self._type_rule.check_block(values, positions, suspects)
 
 
-def _are_plain(values: Sequence[Any]) -> bool:
-    """Whether all values are numbers, or all are texts of which nothing is to be noted."""
+def _look_at(values: Sequence[Any]) -> tuple[bool, bool]:
+    """Say whether all values are numbers, or all are texts of which nothing is to be noted; and whether they are solid.
+
+    Solid are texts that are not empty and have nothing but printable ASCII without spaces.
+    """
     try:
         texts = "".join(values)
     except TypeError:  # one of them is no text
-        return set(map(type, values)) == {int}
+        return set(map(type, values)) == {int}, False
     if not _WORDS_FOR_NOTHING.isdisjoint(values):
-        return False
+        return False, False
     if is_printable_ascii(texts):
-        return " " not in texts or not any(map(_is_space, values))
-    return not (any(map(_is_space, values)) or control_problem(texts) or has_invisible(texts))
+        is_solid = " " not in texts
+        return is_solid or not any(map(_is_space, values)), is_solid
+    return not (any(map(_is_space, values)) or control_problem(texts) or has_invisible(texts)), False
 
 
 _POSITION: Final = re.compile(r"\.([0-9]+)(?=\.|$)")

@@ -21,7 +21,7 @@ from synerise_profiles_api.json_values import HIDDEN_KEY, as_written, conversion
 from synerise_profiles_api.names import closest_name, near_name
 from synerise_profiles_api.types import UNSET
 
-from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, are_never_null, fields_of
+from .rules import MAX_CACHED_TEXTS, FieldProblem, Note, Rule, SolidTexts, are_never_null, fields_of
 from .schema import Schema, compile_pattern
 from .value_choice import ValueChoiceRule
 
@@ -163,7 +163,7 @@ class ObjectRule:
 
     One of `identifiers` has to be set, if there are any. A rule that is not complete leaves fields to the server, and
     does not say whether they hold null. `identifier_columns` has the identifiers of the block that was checked last, by
-    name; None if its rows have not all the same fields.
+    name; None if its rows differ in their fields.
     """
 
     def __init__(
@@ -185,6 +185,12 @@ class ObjectRule:
         self._is_complete = is_complete
         self._shape_plans: dict[frozenset[str], _ShapePlan] = {}
         self.identifier_columns: dict[str, Sequence[Any]] | None = None
+        self._solid_texts = [(name, rule) for name, rule in self._rules.items() if isinstance(rule, SolidTexts)]
+
+    @property
+    def solid_columns(self) -> set[str]:
+        """Which of `identifier_columns` have only texts without white space, of which none is empty."""
+        return {name for name, rule in self._solid_texts if rule.are_solid}
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
@@ -220,9 +226,8 @@ class ObjectRule:
         if not rows:
             return True
         names = frozenset[str]().union(*rows)
-        if sum(map(len, rows)) == len(names) * len(rows):
-            return self._check_same_shape(names, rows, positions, suspects)
-        return self._check_mixed(names, rows, positions, suspects)
+        are_same = sum(map(len, rows)) == len(names) * len(rows)
+        return (self._check_same_shape if are_same else self._check_mixed)(names, rows, positions, suspects)
 
     def _check_same_shape(
         self, shape: frozenset[str], rows: Rows, positions: Sequence[int], suspects: set[int]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import accumulate, chain
 from math import isfinite
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import attrs
 
@@ -21,7 +21,7 @@ from synerise_profiles_api.invisible import invisible_text
 from synerise_profiles_api.json_values import as_written
 
 from .choice_problem import no_choice_problem
-from .schema import Schema, allows_printable_ascii, compile_pattern
+from .schema import Schema, allows_printable_ascii, compile_pattern, is_printable_ascii
 
 __all__ = [
     "MAX_CACHED_TEXTS",
@@ -30,11 +30,11 @@ __all__ = [
     "ListRule",
     "Note",
     "Rule",
+    "SolidTexts",
     "TextRule",
     "are_never_null",
     "fields_of",
     "fields_of_rows",
-    "is_printable_ascii",
     "type_rule",
     "value_rule",
 ]
@@ -50,7 +50,6 @@ MAX_CACHED_TEXTS = 4096
 """How many valid texts a rule remembers: names and cities recur, and a lookup in a set is faster than a pattern."""
 _NEVER_NULL_TYPES = frozenset({str, int, bool})
 """Types whose values JSON never writes as null; a float may be NaN."""
-_PRINTABLE_ASCII = bytes(range(32, 127))
 
 
 class Rule(Protocol):
@@ -66,6 +65,13 @@ class Rule(Protocol):
         Returns whether the other values hold neither null nor NaN at any depth, so that nobody has to look for them.
         """
         ...
+
+
+@runtime_checkable
+class SolidTexts(Protocol):
+    """A rule that says whether all values of its last block are texts without white space, of which none is empty."""
+
+    are_solid: bool
 
 
 def fields_of(value: Any) -> Mapping[str, Any] | None:
@@ -95,11 +101,6 @@ def are_never_null(values: Sequence[Any]) -> bool:
     return _NEVER_NULL_TYPES.issuperset(map(type, values))
 
 
-def is_printable_ascii(text: str) -> bool:
-    """Whether a long text is ASCII without control characters; `str.isprintable` takes five times as long."""
-    return text.isascii() and not text.encode().translate(None, _PRINTABLE_ASCII)
-
-
 def value_rule(schema: Schema) -> Rule | None:
     """Make the rule of a value that is neither an object nor a list; None where any value will do."""
     if schema.types == _STRING or schema.enum:
@@ -121,7 +122,7 @@ class TextRule:
             compile_pattern(pattern) for pattern in schema.patterns if not allows_printable_ascii(pattern)
         ]
         self._has_constraints = bool(schema.enum or schema.date_format or schema.min_length or schema.max_length)
-        self._accepts_any = not (self._matchers or self._has_constraints)
+        self.accepts_any = not (self._matchers or self._has_constraints)
 
     def check(self, value: Any) -> FieldProblem | None:
         """Judge one value."""
@@ -129,7 +130,7 @@ class TextRule:
             if self._schema.date_format is not None and isinstance(value, datetime.date):
                 return self.check(value.isoformat())
             return "", f"is not a text: {type(value).__name__}"
-        if self._accepts_any or value in self.valid_texts:
+        if self.accepts_any or value in self.valid_texts:
             return None
         for match in self._matchers_for_ascii if value and value.isascii() and value.isprintable() else self._matchers:
             if match(value) is None:
@@ -148,7 +149,7 @@ class TextRule:
             together = "".join(values)
         except TypeError:  # one of them is no text
             return _check_each(self.check, values, positions, suspects)
-        if self._accepts_any:
+        if self.accepts_any:
             return True
         is_plain = is_printable_ascii(together) and all(values)
         matchers = self._matchers_for_ascii if is_plain else self._matchers

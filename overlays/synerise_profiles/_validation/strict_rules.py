@@ -94,23 +94,18 @@ class _FreeFormRule:
                 position for row, position in zip(rows, positions, strict=True) if not row.keys() <= valid_names
             )
         items = list(chain.from_iterable(map(_dict_values, rows)))
+        # Once they are not all texts, the next ones are most likely not either.
+        self._expects_texts = self._expects_texts and _are_texts(items)
         if self._text_rule is not None:
-            self._mark_texts(self._text_rule, items, rows, positions, suspects)
-        if self._expects_texts:
-            try:
-                "".join(items)
-            except TypeError:
-                self._expects_texts = False  # then the next ones are most likely not all texts either
-            else:
-                return True
-        return are_never_null(items)
+            texts = items if self._expects_texts else [item for item in items if isinstance(item, str)]
+            self._mark_texts(self._text_rule, texts, rows, positions, suspects)
+        return self._expects_texts or are_never_null(items)
 
     @staticmethod
     def _mark_texts(
-        rule: TextRule, items: list[Any], rows: Sequence[dict[str, Any]], positions: Sequence[int], suspects: set[int]
+        rule: TextRule, texts: list[Any], rows: Sequence[dict[str, Any]], positions: Sequence[int], suspects: set[int]
     ) -> None:
         """Mark the objects that hold a text which the rule refuses; nearly always there is none."""
-        texts = [item for item in items if isinstance(item, str)]
         suspect_texts = set[int]()
         rule.check_block(texts, range(len(texts)), suspect_texts)
         refused = {texts[index] for index in suspect_texts}
@@ -119,3 +114,11 @@ class _FreeFormRule:
             suspects.update(
                 position for row, position in pairs if any(isinstance(x, str) and x in refused for x in row.values())
             )
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    try:
+        "".join(values)
+    except TypeError:
+        return False
+    return True

@@ -17,9 +17,10 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, PreparedRow
+from synerise_profiles._batching.identifier_keys import IdentifierKeys
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
+from synerise_profiles._batching.ordering import Keys, OrderGuard
 from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, RefusedError, row_rule
 from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
@@ -269,9 +270,11 @@ class Chunker:
         guard, identifier_keys = open_chunk.guard, self._identifier_keys
         if guard is None or identifier_keys is None:
             return {}
-        known = self._rule.identifier_columns if isinstance(self._rule, ObjectRule) else None
-        known = known or identifier_keys.columns_of(scan.rows)
-        columns = None if known is None else identifier_keys.of_columns(known)
+        rule = self._rule
+        if isinstance(rule, ObjectRule) and rule.identifier_columns:
+            columns = identifier_keys.of_columns(rule.identifier_columns, rule.solid_columns)
+        else:
+            columns = identifier_keys.of_rows(scan.rows)
         if columns is not None and guard.place_columns(columns):
             return {}
         keys_of_rows = list(map(identifier_keys.of_row, scan.rows))

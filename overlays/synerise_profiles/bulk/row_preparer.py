@@ -17,13 +17,14 @@ from typing import IO, Any, Final, TypeAlias
 import attrs
 
 from synerise_profiles._batching.batch import PreparedRow
+from synerise_profiles._batching.identifier_keys import IdentifierKeys
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import IdentifierKeys
 from synerise_profiles._batching.row_encoder import (
     Checks,
     IdentifierGroup,
     RefusedError,
     RowEncoder,
+    contains_null,
     timestamp_reserve,
 )
 from synerise_profiles._batching.row_source import UnreadableRow
@@ -133,7 +134,7 @@ class RowPreparer:
                 problem = self._rule.check(plain_copy(fields))
             if problem is not None:
                 raise RefusedError(*problem)
-        if (is_suspect or not is_safe) and b"null" in item:
+        if (is_suspect or not is_safe) and contains_null(item):
             item = encoder.reject_nulls(row, item)
         prepared = PreparedRow(item, index, group)
         if self._salter is not None:

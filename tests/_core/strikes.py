@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dis
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Callable, Container
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Protocol
 
 _MOMENTS = ("CALL", "RESUME", "JUMP_BACKWARD")
 
@@ -179,3 +183,59 @@ class Strike(_Moments):
                 self.has_struck = True
                 sys.settrace(None)
                 raise self._error
+
+
+class Trial(Protocol):
+    """Something that is struck, once; another one is made for each pair of strikes."""
+
+    def run(self, tracer: Any) -> None:
+        """Do it, with the tracer active where it may be struck."""
+        ...
+
+    def check(self, caught: BaseException | None, where: str) -> None:
+        """Check what two strikes left behind, and what came out of it: None if that came to its end all the same."""
+        ...
+
+
+def strike_twice(
+    make: Callable[[int], Trial],
+    kind: type[BaseException],
+    files: Container[str],
+    *,
+    firsts: int,
+    step: int,
+    start: int = 0,
+    unstruck: tuple[str, ...] = (),
+    given: tuple[type[BaseException], ...] = (),
+) -> int:
+    """Strike trials at some moments, and at one later moment after the other; return how often that was hit twice.
+
+    `given` are exceptions that a trial raises by itself, `unstruck` functions that the first strike leaves alone. A
+    strike at the end of a handler leaves its thread in that handler: no test after this one is to run there.
+    """
+
+    def is_hit(target: tuple[Place, int], later: int) -> bool:
+        trial, strikes = make(next(numbers)), Again(files, target, later, kind("first"), kind("second"))
+        caught: BaseException | None = None
+        try:
+            trial.run(strikes)
+        except (kind, *given) as error:
+            caught = error
+        if len(strikes.places) < 2:  # the trial was over
+            return False
+        trial.check(caught, " and ".join(strikes.places))
+        return True
+
+    def strike_all() -> int:
+        count = Count(files)
+        for tracer in (Count(()), count):  # the first one loads what is loaded then
+            with suppress(*given):
+                make(next(numbers)).run(tracer)
+        targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(unstruck)]
+        chosen = targets[start :: max(1, len(targets) // firsts)]
+        laters = range(1 + start % step, sys.maxsize, step)
+        return sum(1 for target in chosen for _ in itertools.takewhile(partial(is_hit, target), laters))
+
+    numbers = itertools.count()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(strike_all).result()

@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
+import faulthandler
+import gc
 import itertools
 import sys
+import traceback
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
+import synerise_profiles
+
+PACKAGE = str(Path(synerise_profiles.__file__).parent)
 _MOMENTS = ("CALL", "RESUME", "JUMP_BACKWARD")
 
 Place = tuple[CodeType, int]
 """An instruction, by its code and its offset."""
+
+
+class StruckError(Exception):
+    """What the handler of a signal raises."""
+
+
+class PackageFiles:
+    """All modules of the package, and the one that holds context managers; but not those that check arguments."""
+
+    def __contains__(self, name: str) -> bool:
+        is_checked_first = name.endswith(("_core/arguments.py", "_features.py"))
+        return (name.startswith(PACKAGE) and not is_checked_first) or name == contextlib.__file__
+
+
+@contextmanager
+def shown_where_it_hangs(seconds: float) -> Iterator[None]:
+    """Show where a block hangs, and let no callback of the collector be struck, whose exceptions reach nobody."""
+    gc.disable()
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        gc.enable()
 
 
 class _Moments:
@@ -185,6 +217,13 @@ class Strike(_Moments):
                 raise self._error
 
 
+def let_go(error: BaseException | None) -> None:
+    """Let go of what exceptions hold by their frames, as it goes where a program leaves its `except` block."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
 class Trial(Protocol):
     """Something that is struck, once; another one is made for each pair of strikes."""
 
@@ -223,7 +262,12 @@ def strike_twice(
             caught = error
         if len(strikes.places) < 2:  # the trial was over
             return False
-        trial.check(caught, " and ".join(strikes.places))
+        where = " and ".join(strikes.places)
+        try:
+            trial.check(caught, where)
+        except Exception as error:
+            error.add_note(where)
+            raise
         return True
 
     def strike_all() -> int:
@@ -237,5 +281,5 @@ def strike_twice(
         return sum(1 for target in chosen for _ in itertools.takewhile(partial(is_hit, target), laters))
 
     numbers = itertools.count()
-    with ThreadPoolExecutor(1) as thread:
+    with shown_where_it_hangs(1200), ThreadPoolExecutor(1) as thread:
         return thread.submit(strike_all).result()

@@ -17,7 +17,7 @@ from synerise_profiles._core.files import AppendFile, DatabaseFile, PartFile, Sh
 from synerise_profiles.bulk import journal, letter_file
 from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.bulk.letter_file import open_letters
-from tests._core.strikes import At, strike_twice
+from tests._core.strikes import At, StruckError, strike_twice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="its open files are counted")
 FILES = frozenset(str(path) for path in Path(str(room.__file__)).parent.glob("*.py")) | {
@@ -30,10 +30,6 @@ HEAD = LetterHead(operation="profiles.upsert_batch", arguments={}, mapping=None)
 def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of files are written: none is to survive a power cut."""
     monkeypatch.setattr(os, "fsync", os.fstat)
-
-
-class StruckError(Exception):
-    """What the handler of a signal raises."""
 
 
 def strike() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
-import gc
 import itertools
 import os
 import signal
@@ -21,32 +19,18 @@ import httpx
 import orjson
 import pytest
 
-import synerise_profiles
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.bulk import Report, report_of
 from synerise_profiles.bulk.settings import check_call
-from tests._core.strikes import Count, Strike, strike_twice
+from tests._core.strikes import Count, PackageFiles, Strike, StruckError, shown_where_it_hangs, strike_twice
 from tests.bulk.support import Clock
 
-PACKAGE = str(Path(synerise_profiles.__file__).parent)
 UNSTRUCK = (check_call.__name__, "rows_problem")
 """Functions that check arguments, before there is a run."""
 ROWS, BAD = 24, {3, 17}
 """How many rows the runs have, and which of them the checks refuse."""
 STRUCK = {"first", "second"}
 """The texts of what handlers raise."""
-
-
-class _Files:
-    """All modules of the package, and the one that holds context managers; but not those that check arguments."""
-
-    def __contains__(self, name: str) -> bool:
-        is_checked_first = name.endswith(("_core/arguments.py", "_features.py"))
-        return (name.startswith(PACKAGE) and not is_checked_first) or name == contextlib.__file__
-
-
-class StruckError(Exception):
-    """What the handler of a signal raises."""
 
 
 def row(n: int) -> dict[str, Any]:
@@ -106,13 +90,9 @@ def async_run(server: Stored, kind: str, tracer: Any, **options: Any) -> Report:
 
 @pytest.fixture(autouse=True)
 def hang(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show where a run hangs, and let no callback of the collector be struck, whose exceptions reach nobody."""
-    gc.disable()
     is_long = request.node.get_closest_marker("long") is not None  # thousands of runs
-    faulthandler.dump_traceback_later(1200 if is_long else 240, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
-    gc.enable()
+    with shown_where_it_hangs(1200 if is_long else 240):
+        yield
 
 
 Case = tuple[Callable[..., Report], str, type[BaseException], bool]
@@ -145,14 +125,14 @@ def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
     run, kind, error_type, with_files = CASES[case]
     with contextlib.suppress(OSError):  # loads what is loaded by the first run
         run(Stored(), kind, Count(()), **options_of(folder, "first", with_files=with_files))
-    count = Count(_Files())
+    count = Count(PackageFiles())
     with contextlib.suppress(OSError):
         run(Stored(), kind, count, **options_of(folder, "count", with_files=with_files))
     targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
     hits = 0
     for number, target in enumerate(itertools.islice(targets, first, None, step)):
         server = Stored()
-        strike = Strike(_Files(), target, error_type("first"))
+        strike = Strike(PackageFiles(), target, error_type("first"))
         options = options_of(folder, number, with_files=with_files)
         try:
             run(server, kind, strike, **options)
@@ -190,7 +170,7 @@ def strike_case_twice(case: str, folder: Path, *, firsts: int, step: int, start:
     kind = CASES[case][2]
     make = partial(Run, case, folder)
     amount = {"firsts": firsts, "step": step, "start": start}
-    return strike_twice(make, kind, _Files(), unstruck=UNSTRUCK, given=(OSError,), **amount)
+    return strike_twice(make, kind, PackageFiles(), unstruck=UNSTRUCK, given=(OSError,), **amount)
 
 
 def is_lost_by_python(where: str) -> bool:

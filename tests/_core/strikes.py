@@ -41,7 +41,12 @@ class PackageFiles:
 
 @contextmanager
 def shown_where_it_hangs(seconds: float) -> Iterator[None]:
-    """Show where a block hangs, and let no callback of the collector be struck, whose exceptions reach nobody."""
+    """Show where a block hangs, and let no callback of the collector be struck, whose exceptions reach nobody.
+
+    Nor is the hook struck that is told of those of destructors.
+    """
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
     gc.disable()
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
@@ -49,6 +54,7 @@ def shown_where_it_hangs(seconds: float) -> Iterator[None]:
     finally:
         faulthandler.cancel_dump_traceback_later()
         gc.enable()
+        sys.unraisablehook = hook
 
 
 class _Moments:

@@ -88,7 +88,7 @@ def strikes(folder: Path, kind: type[BaseException], form: str, *, is_async: boo
 @CASES
 def test_handlers_that_raise_one_after_the_other(tmp_path: Path, form: str, *, is_async: bool) -> None:
     """The file is the old one or the whole new one, nothing stands beside it, and the id of the task is told."""
-    assert strikes(tmp_path, KeyboardInterrupt, form, is_async=is_async, firsts=12, step=61) > 20
+    assert strikes(tmp_path, KeyboardInterrupt, form, is_async=is_async, firsts=30, step=37) > 20
 
 
 @pytest.mark.long

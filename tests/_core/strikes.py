@@ -223,6 +223,20 @@ class Strike(_Moments):
                 raise self._error
 
 
+class Unstruck:
+    """Stands for `SignalHold`, which holds back real signals in the main thread alone: no strike comes in its block."""
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace(), sys.getprofile()
+        sys.setprofile(None)
+        sys.settrace(None)
+
+    def __exit__(self, *_: object) -> None:
+        trace, profile = self._before
+        sys.settrace(trace)
+        sys.setprofile(profile)
+
+
 def let_go(error: BaseException | None) -> None:
     """Let go of what exceptions hold by their frames, as it goes where a program leaves its `except` block."""
     while error is not None:

@@ -6,11 +6,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
+from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles._core.error_chain import related_errors
-from tests._core.strikes import Count, PackageFiles, StruckError, let_go, strike_twice
+from tests._core.cancellations import WAYS, awaited, cancel_twice
+from tests._core.strikes import Count, PackageFiles, StruckError, is_of_the_test, let_go, strike_twice
 from tests.exports.support import Clock, Server, numbered, order
 
 OLD = b"what was there before\n"
@@ -26,30 +29,35 @@ class Exporting:
         self._records = [record | ({"late": "x"} if n > 3 else {}) for n, record in enumerate(numbered(6))]
         self._server = Server(self._records, statuses=("RUNNING", "COMPLETED"), cap=3)
         self._form, self._is_async = form, is_async
+        transport = httpx.MockTransport(self._server)
+        self._options: dict[str, Any] = {"token": "t", "transport": transport, "_timing": Clock().timing}
         self._path = folder / f"{number}" / "records"
         self._path.parent.mkdir()
         self._path.write_bytes(OLD)
         self._export: Any = None
 
     def run(self, tracer: Any) -> None:
-        async def run() -> None:
-            async with self._server.async_client(Clock()) as client:
-                start = client.exports.run
-                with tracer.active():
-                    export = self._export = await start(order())
-                    await getattr(export, f"write_{self._form}")(self._path)
-
         if self._is_async:
-            return asyncio.run(run())
-        with self._server.client(Clock()) as client:
+            return asyncio.run(self._run_async(tracer))
+        with Synerise(**self._options) as client:
             start = client.exports.run
             with tracer.active():
                 export = self._export = start(order())
                 getattr(export, f"write_{self._form}")(self._path)
         return None
 
+    async def work(self) -> None:
+        await self._run_async(Count(()), transport=awaited(self._server))
+
+    async def _run_async(self, tracer: Any, **options: Any) -> None:
+        async with AsyncSynerise(**self._options | options) as client:
+            start = client.exports.run
+            with tracer.active():
+                export = self._export = await start(order())
+                await getattr(export, f"write_{self._form}")(self._path)
+
     def check(self, caught: BaseException | None, where: str) -> None:
-        assert caught is None or caught.args[0] in {"first", "second"}, where
+        assert caught is None or is_of_the_test(caught), where
         seen = self._server.seen
         assert sum(line.startswith("POST") for line in seen) <= 1, where
         if caught is not None and any("status" in line for line in seen) and self._export is None:
@@ -99,3 +107,9 @@ def test_handlers_that_raise_one_after_the_other_at_length(
     tmp_path: Path, kind: type[BaseException], form: str, *, is_async: bool
 ) -> None:
     assert strikes(tmp_path, kind, form, is_async=is_async, firsts=150, step=11) > 500
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cancelled_twice(tmp_path: Path, way: str) -> None:
+    """The file is the old one or the whole new one, nothing stands beside it, and the id of the task is told."""
+    assert cancel_twice(lambda number: Exporting(tmp_path, number, "csv", is_async=True), way, step=3) > 6

@@ -15,7 +15,8 @@ import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.merges import MergeStoppedError
-from tests._core.strikes import Count, PackageFiles, StruckError, let_go, strike_twice
+from tests._core.cancellations import WAYS, awaited, cancel_twice
+from tests._core.strikes import Count, PackageFiles, StruckError, is_of_the_test, let_go, strike_twice
 from tests.merges.support import FakeSleep
 
 SURVIVORS = {"a": ("a1", "a2", "a3"), "b": ("b1",)}
@@ -62,29 +63,32 @@ class Merging:
         transport = httpx.MockTransport(self._people)
         self._options: dict[str, Any] = {"token": "t", "transport": transport, "_timing": FakeSleep().timing}
         self._audit = folder / f"{number}.jsonl"
+        self._arguments: dict[str, Any] = {"audit": self._audit, "actor": "anna", "group_size": 2}
         with Synerise(**self._options) as client:
             pairs = {key: survivor for survivor, sources in SURVIVORS.items() for key in sources}
             self._plans = client.merges.plan_many(pairs, by="custom_id")
 
     def run(self, tracer: Any) -> None:
-        arguments: dict[str, Any] = {"audit": self._audit, "actor": "anna", "group_size": 2}
-
-        async def run() -> None:
-            async with AsyncSynerise(**self._options) as client:
-                apply = client.merges.apply_many
-                with tracer.active():
-                    self._result = await apply(self._plans, **arguments)
-
         if self._is_async:
-            return asyncio.run(run())
+            return asyncio.run(self._run_async(tracer))
         with Synerise(**self._options) as client:
             apply = client.merges.apply_many
             with tracer.active():
-                self._result = apply(self._plans, **arguments)
+                self._result = apply(self._plans, **self._arguments)
         return None
 
+    async def work(self) -> None:
+        self._options["transport"] = awaited(self._people)
+        await self._run_async(Count(()))
+
+    async def _run_async(self, tracer: Any) -> None:
+        async with AsyncSynerise(**self._options) as client:
+            apply = client.merges.apply_many
+            with tracer.active():
+                self._result = await apply(self._plans, **self._arguments)
+
     def check(self, caught: BaseException | None, where: str) -> None:
-        assert caught is None or isinstance(caught, MergeStoppedError) or caught.args[0] in {"first", "second"}, where
+        assert caught is None or isinstance(caught, MergeStoppedError) or is_of_the_test(caught), where
         let_go(caught)
         self._check_audit(where)
         self.run(Count(()))
@@ -138,3 +142,9 @@ def test_handlers_that_raise_one_after_the_other_at_length(
     tmp_path: Path, kind: type[BaseException], *, is_async: bool
 ) -> None:
     assert strikes(tmp_path, kind, is_async=is_async, firsts=150, step=11) > 500
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cancelled_twice(tmp_path: Path, way: str) -> None:
+    """The same plans merge the rest: nothing twice."""
+    assert cancel_twice(lambda number: Merging(tmp_path, number, is_async=True), way, step=7) > 12

@@ -129,7 +129,7 @@ def strikes(folder: Path, kind: type[BaseException], *, is_async: bool, firsts: 
 @CASES
 def test_handlers_that_raise_one_after_the_other(tmp_path: Path, *, is_async: bool) -> None:
     """The state knows no row that was not confirmed, and the next run sends what is left."""
-    assert strikes(tmp_path, KeyboardInterrupt, is_async=is_async, firsts=5, step=181) > 12
+    assert strikes(tmp_path, KeyboardInterrupt, is_async=is_async, firsts=3, step=301) > 6
 
 
 @pytest.mark.long

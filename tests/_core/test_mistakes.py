@@ -32,8 +32,11 @@ from synerise_profiles.sources import (
     read_parquet,
     read_sql,
 )
+from synerise_profiles_api import settings
 from synerise_profiles_api.names import checks_names
 from tests.exports.support import order
+
+REGIONS = ", ".join(settings.REGIONS)
 
 
 class BadZone(datetime.tzinfo):
@@ -197,10 +200,10 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
         lambda: Synerise(api_key="my key"),
         "api_key: holds white space or characters that a header cannot carry; strip them",
     ),
-    (lambda: Synerise(token="t", region="eu"), "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url"),
+    (lambda: Synerise(token="t", region="eu"), f"region: expected one of {REGIONS}; or pass base_url"),
     (
         lambda: Synerise(token="t", region="azure_eu"),
-        "region: expected one of azure-eu, azure-us, gcp-eu; did you mean 'azure-eu'?",
+        f"region: expected one of {REGIONS}; did you mean 'azure-eu'?",
     ),
     (lambda: Synerise(token="t", base_url="api.synerise.com"), "base_url: is no whole URL; begin it with https://"),
     (
@@ -283,9 +286,9 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: Synerise(token="t", region="azure"),
-        "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url",
+        f"region: expected one of {REGIONS}; or pass base_url",
     ),
-    (lambda: Synerise(token="t", region=[]), "region: expected one of azure-eu, azure-us, gcp-eu; or pass base_url"),
+    (lambda: Synerise(token="t", region=[]), f"region: expected one of {REGIONS}; or pass base_url"),
     (lambda: Synerise(token=5), "token: expected text or a callable that returns text, without arguments"),
     (
         lambda: Synerise(token="t", on_response=coroutine),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
-import gc
 import itertools
 import os
 import signal
@@ -13,6 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,18 @@ import httpx
 import orjson
 import pytest
 
-import synerise_profiles
 from synerise_profiles import AsyncSynerise, Synerise
 from synerise_profiles.bulk import Report, report_of
 from synerise_profiles.bulk.settings import check_call
-from tests._core.strikes import Again, Count, Strike
+from tests._core.strikes import Count, PackageFiles, Strike, StruckError, shown_where_it_hangs, strike_twice
 from tests.bulk.support import Clock
 
-PACKAGE = str(Path(synerise_profiles.__file__).parent)
 UNSTRUCK = (check_call.__name__, "rows_problem")
 """Functions that check arguments, before there is a run."""
 ROWS, BAD = 24, {3, 17}
 """How many rows the runs have, and which of them the checks refuse."""
-
-
-class _Files:
-    """All modules of the package, and the one that holds context managers; but not those that check arguments."""
-
-    def __contains__(self, name: str) -> bool:
-        is_checked_first = name.endswith(("_core/arguments.py", "_features.py"))
-        return (name.startswith(PACKAGE) and not is_checked_first) or name == contextlib.__file__
-
-
-class StruckError(Exception):
-    """What the handler of a signal raises."""
+STRUCK = {"first", "second"}
+"""The texts of what handlers raise."""
 
 
 def row(n: int) -> dict[str, Any]:
@@ -103,13 +90,9 @@ def async_run(server: Stored, kind: str, tracer: Any, **options: Any) -> Report:
 
 @pytest.fixture(autouse=True)
 def hang(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show where a run hangs, and let no callback of the collector be struck, whose exceptions reach nobody."""
-    gc.disable()
     is_long = request.node.get_closest_marker("long") is not None  # thousands of runs
-    faulthandler.dump_traceback_later(1200 if is_long else 240, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
-    gc.enable()
+    with shown_where_it_hangs(1200 if is_long else 240):
+        yield
 
 
 Case = tuple[Callable[..., Report], str, type[BaseException], bool]
@@ -142,21 +125,21 @@ def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
     run, kind, error_type, with_files = CASES[case]
     with contextlib.suppress(OSError):  # loads what is loaded by the first run
         run(Stored(), kind, Count(()), **options_of(folder, "first", with_files=with_files))
-    count = Count(_Files())
+    count = Count(PackageFiles())
     with contextlib.suppress(OSError):
         run(Stored(), kind, count, **options_of(folder, "count", with_files=with_files))
     targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
     hits = 0
     for number, target in enumerate(itertools.islice(targets, first, None, step)):
-        server, error = Stored(), error_type("struck")
-        strike = Strike(_Files(), target, error)
+        server = Stored()
+        strike = Strike(PackageFiles(), target, error_type("first"))
         options = options_of(folder, number, with_files=with_files)
         try:
             run(server, kind, strike, **options)
         except (OSError, error_type) as caught:
             if strike.has_struck:
                 hits += 1
-                check_report(caught, error, server, kind, strike.where)
+                check_report(caught, server, kind, strike.where)
                 if with_files:
                     check_files(run, server, kind, options, strike.where)
         else:
@@ -164,49 +147,30 @@ def _strike_each(case: str, folder: Path, step: int, first: int) -> int:
     return hits
 
 
-def strike_twice(case: str, folder: Path, *, firsts: int, step: int, start: int = 0) -> int:
+class Run:
+    """A run of a case, and what it stored."""
+
+    def __init__(self, case: str, folder: Path, number: int) -> None:
+        self._run, self._kind, _, with_files = CASES[case]
+        self._server = Stored()
+        self._options = options_of(folder, f"twice {number}", with_files=with_files)
+
+    def run(self, tracer: Any) -> None:
+        self._run(self._server, self._kind, tracer, **self._options)
+
+    def check(self, caught: BaseException | None, where: str) -> None:
+        if caught is not None:
+            check_report(caught, self._server, self._kind, where)
+        if "journal" in self._options:
+            check_files(self._run, self._server, self._kind, self._options, where)
+
+
+def strike_case_twice(case: str, folder: Path, *, firsts: int, step: int, start: int = 0) -> int:
     """Run a case with a first strike at some moments, and a second one at one later moment after the other."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_strike_twice, case, folder, firsts, step, start).result()
-
-
-def _strike_twice(case: str, folder: Path, firsts: int, step: int, start: int) -> int:
-    run, kind, error_type, with_files = CASES[case]
-    with contextlib.suppress(OSError):
-        run(Stored(), kind, Count(()), **options_of(folder, "first", with_files=with_files))
-    count = Count(_Files())
-    with contextlib.suppress(OSError):
-        run(Stored(), kind, count, **options_of(folder, "count", with_files=with_files))
-    targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
-    hits = 0
-    for number, target in enumerate(targets[start :: max(1, len(targets) // firsts)]):
-        for later in itertools.count(1 + start % step, step):
-            errors, server = (error_type("first"), error_type("second")), Stored()
-            strikes = Again(_Files(), target, later, *errors)
-            options = options_of(folder, f"{number} {later}", with_files=with_files)
-            with contextlib.suppress(OSError, error_type), Checks(strikes, errors, server, kind):
-                run(server, kind, strikes, **options)
-            if len(strikes.places) < 2:  # the run was over
-                break
-            hits += 1
-            if with_files:
-                check_files(run, server, kind, options, " and ".join(strikes.places))
-    return hits
-
-
-class Checks:
-    """Checks what comes out of a run that was struck twice: the exception, and its report."""
-
-    def __init__(self, strikes: Again, errors: tuple[BaseException, ...], server: Stored, kind: str) -> None:
-        self._strikes, self._errors, self._server, self._kind = strikes, errors, server, kind
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, caught: BaseException | None, _traceback: object) -> None:
-        if caught is not None and len(self._strikes.places) == 2:
-            error = caught if caught in self._errors else self._errors[0]
-            check_report(caught, error, self._server, self._kind, " and ".join(self._strikes.places))
+    kind = CASES[case][2]
+    make = partial(Run, case, folder)
+    amount = {"firsts": firsts, "step": step, "start": start}
+    return strike_twice(make, kind, PackageFiles(), unstruck=UNSTRUCK, given=(OSError,), **amount)
 
 
 def is_lost_by_python(where: str) -> bool:
@@ -214,9 +178,9 @@ def is_lost_by_python(where: str) -> bool:
     return where.endswith(("__del__", "._close_left"))
 
 
-def check_report(caught: BaseException, error: BaseException, server: Stored, kind: str, where: str) -> None:
-    """The exception is the handler's own, or the source's if that came first, and its report tells each row truly."""
-    assert caught is error or (kind == "broken" and isinstance(caught, OSError)), where
+def check_report(caught: BaseException, server: Stored, kind: str, where: str) -> None:
+    """The exception is a handler's own, or the source's if that came first, and its report tells each row truly."""
+    assert caught.args[0] in STRUCK or (kind == "broken" and isinstance(caught, OSError)), where
     report = report_of(caught)
     assert report is not None or is_before_the_run(where), where
     if report is None:
@@ -259,7 +223,7 @@ def test_a_handler_that_raises(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", list(CASES))
 def test_handlers_that_raise_one_after_the_other(case: str, tmp_path: Path) -> None:
     """The second one cuts into what the first one ended: a run is brought to its end all the same."""
-    assert strike_twice(case, tmp_path, firsts=2, step=97, start=40) > 12
+    assert strike_case_twice(case, tmp_path, firsts=2, step=97, start=40) > 12
 
 
 @pytest.mark.long
@@ -268,7 +232,7 @@ def test_handlers_that_raise_one_after_the_other(case: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("case", list(CASES))
 def test_handlers_that_raise_one_after_the_other_at_length(case: str, start: int, tmp_path: Path) -> None:
     """After first strikes at some moments of a run, at many moments of its end."""
-    assert strike_twice(case, tmp_path, firsts=4, step=13, start=start) > 50
+    assert strike_case_twice(case, tmp_path, firsts=4, step=13, start=start) > 50
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process there")

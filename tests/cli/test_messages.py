@@ -14,6 +14,7 @@ from synerise_profiles.cli import main
 from synerise_profiles.cli.app import COMMANDS, app
 from synerise_profiles.cli.flags import FLAG_NAMES
 from synerise_profiles.cli.wording import OTHER_FLAGS, as_flags, flag_of
+from synerise_profiles_api import settings
 
 ROWS = "import profiles rows.csv --set customId=id"
 DELTA = "delta-sync rows.csv --set customId=id --key customId --state s.state"
@@ -116,7 +117,9 @@ MISTAKES = {
 """What is typed, and the last line of the message."""
 SETTINGS = {
     "SYNERISE_BASE_URL=nonsense": "SYNERISE_BASE_URL: is no whole URL; begin it with https://",
-    "SYNERISE_REGION=azur-eu": "SYNERISE_REGION: expected one of azure-eu, azure-us, gcp-eu; did you mean 'azure-eu'?",
+    "SYNERISE_REGION=azur-eu": (
+        f"SYNERISE_REGION: expected one of {', '.join(settings.REGIONS)}; did you mean 'azure-eu'?"
+    ),
     "SYNERISE_TOKEN=x": "both SYNERISE_API_KEY and SYNERISE_TOKEN are given; expected exactly one way to sign in",
     "SYNERISE_SETTINGS=away.toml": "SYNERISE_SETTINGS away.toml: there is no such file",
     "SYNERISE_API_KEY=": (

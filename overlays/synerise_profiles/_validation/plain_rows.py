@@ -78,11 +78,14 @@ class ForeignValueError(TypeError):
 def raise_interrupt(error: Exception) -> None:
     """Raise what came from outside while orjson asked a function, such as Ctrl-C, and which it hides behind its own.
 
-    So is what the handler of a signal raised, of whatever kind it is.
+    So is what the handler of a signal raised, of whatever kind it is. A cause without a traceback is orjson's own:
+    older ones hide what Python says of a number that is too large, or of half an emoji.
     """
     raise_if_of_a_signal(error)
     cause = error.__cause__
-    if cause is not None and not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
+    if cause is None or cause.__traceback__ is None:
+        return
+    if not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
         raise cause
 
 

@@ -84,20 +84,24 @@ class DeltaSync(HintsNames):
             DeltaRun.open("profiles", source, options, self._client.options, self._timing) as run,
             feature_span("delta_sync.profiles"),
         ):
-            run.report.sent = bulk.upsert_profiles(ChangedRows(source, run.comparison), **run.bulk_options)
-            verifier = run.verifier()
-            if verifier is not None:
-                drive(verifier, (), self._client.send, self._timing)
-                run.distrust(verifier)
-            gone = run.gone_rows()
-            if gone is not None and run.settings.gone == "delete":
-                run.report.gone_sent = bulk.delete_profiles(gone, **run.gone_options)
-                run.put_back()
-            elif gone is not None and (tag := run.tag) is not None:
-                run.report.gone_sent = bulk.assign_tag(gone, tag, **run.gone_options)
-            elif gone is not None:
-                run.report.gone_sent = bulk.upsert_profiles(gone, **run.gone_options)
-            run.finish()
+            try:
+                run.report.sent = bulk.upsert_profiles(ChangedRows(source, run.comparison), **run.bulk_options)
+                verifier = run.verifier()
+                if verifier is not None:
+                    drive(verifier, (), self._client.send, self._timing)
+                    run.distrust(verifier)
+                gone = run.gone_rows()
+                if gone is not None and run.settings.gone == "delete":
+                    run.report.gone_sent = bulk.delete_profiles(gone, **run.gone_options)
+                    run.put_back()
+                elif gone is not None and (tag := run.tag) is not None:
+                    run.report.gone_sent = bulk.assign_tag(gone, tag, **run.gone_options)
+                elif gone is not None:
+                    run.report.gone_sent = bulk.upsert_profiles(gone, **run.gone_options)
+                run.finish()
+            except BaseException as error:
+                run.end_early(error)  # also where another one cuts in, as the block ends
+                raise
         return run.report
 
     @checks_names
@@ -137,20 +141,26 @@ class AsyncDeltaSync(HintsNames):
         bulk = AsyncBulk(self._client, self._timing)
         opened = DeltaRun.open("profiles", source, options, self._client.options, self._timing, is_async=True)
         with opened as run, feature_span("delta_sync.profiles"):
-            run.report.sent = await bulk.upsert_profiles(AsyncChangedRows(source, run.comparison), **run.bulk_options)
-            verifier = run.verifier()
-            if verifier is not None:
-                await drive(verifier, (), self._client.send, self._timing)
-                run.distrust(verifier)
-            gone = run.gone_rows()
-            if gone is not None and run.settings.gone == "delete":
-                run.report.gone_sent = await bulk.delete_profiles(gone, **run.gone_options)
-                run.put_back()
-            elif gone is not None and (tag := run.tag) is not None:
-                run.report.gone_sent = await bulk.assign_tag(gone, tag, **run.gone_options)
-            elif gone is not None:
-                run.report.gone_sent = await bulk.upsert_profiles(gone, **run.gone_options)
-            run.finish()
+            try:
+                run.report.sent = await bulk.upsert_profiles(
+                    AsyncChangedRows(source, run.comparison), **run.bulk_options
+                )
+                verifier = run.verifier()
+                if verifier is not None:
+                    await drive(verifier, (), self._client.send, self._timing)
+                    run.distrust(verifier)
+                gone = run.gone_rows()
+                if gone is not None and run.settings.gone == "delete":
+                    run.report.gone_sent = await bulk.delete_profiles(gone, **run.gone_options)
+                    run.put_back()
+                elif gone is not None and (tag := run.tag) is not None:
+                    run.report.gone_sent = await bulk.assign_tag(gone, tag, **run.gone_options)
+                elif gone is not None:
+                    run.report.gone_sent = await bulk.upsert_profiles(gone, **run.gone_options)
+                run.finish()
+            except BaseException as error:
+                run.end_early(error)  # also where another one cuts in, as the block ends
+                raise
         return run.report
 
     @checks_names

@@ -26,7 +26,8 @@ MAX_NAMED: Final = 10
 class DeltaPlan(HintsNames):
     """How a source differs from what was confirmed before.
 
-    `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`.
+    `read` rows are `new`, `changed`, `unchanged`, `held` (refused `max_attempts` times as they are) or `invalid`; those
+    that an exception kept from being compared are none of these.
     Of the new ones, `back` are of profiles that were gone and got a mark or a tag. `repeated` rows have the key of an
     earlier row, which they replace; `repeated_references` are the first of them, by line or index. An earlier row that
     was replaced before it was sent is `unchanged`. `gone` keys are in the state, of which `known` ones were at the

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -88,10 +89,11 @@ class AsyncChangedRows(_ComparedSource):
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """Read and compare the source by blocks."""
-        async for block in _async_blocks(self._source, self._comparison):
-            for changed in self._comparison.changed(block):
-                yield changed
-            await checkpoint()
+        async with aclosing(_async_blocks(self._source, self._comparison)) as blocks:
+            async for block in blocks:
+                for changed in self._comparison.changed(block):
+                    yield changed
+                await checkpoint()
         for rest in self._comparison.rest():
             for changed in rest:
                 yield changed
@@ -120,7 +122,7 @@ def _as_yielded(source: Iterable[Any]) -> Iterator[Iterable[Any]]:
 
 async def _async_blocks(
     source: Iterable[Any] | AsyncIterable[Any], comparison: Comparison
-) -> AsyncIterator[list[Digested]]:
+) -> AsyncGenerator[list[Digested]]:
     if not isinstance(source, AsyncIterable):
         for block in _blocks(source, comparison):
             yield block

@@ -69,6 +69,8 @@ class DeltaRun:
     started_at: float
     is_plan: bool
     sample: KnownSample | None
+    handled: BaseException | None
+    """What was being handled when the run began, which did not end it."""
     gone_rows_sent: GoneRows | None = None
     """The rows of the profiles that are gone, where something is done to them."""
 
@@ -123,14 +125,15 @@ class DeltaRun:
                 started_at=timing.monotonic(),
                 is_plan=is_plan,
                 sample=sample,
+                handled=handled,
             )
             yield run
             run.close_state()
         except BaseException as error:
             try:
-                _end_early(run, state, error, handled)
+                _end_early(run, state, error)
             finally:  # also where another one cut in
-                _end_early(run, state, sys.exception() or error, handled)
+                _end_early(run, state, sys.exception() or error)
             raise
 
     def close_state(self) -> None:
@@ -232,9 +235,9 @@ class DeltaRun:
         if found is not None and found.remaining and self.gone_rows_sent is not None:
             self.report.not_deleted = self.gone_rows_sent.put_back([remaining.index for remaining in found.remaining])
 
-    def end_early(self, error: BaseException, handled: BaseException | None) -> None:
+    def end_early(self, error: BaseException) -> None:
         """Complete the report as far as the run came, and attach it to what ended it."""
-        report, partial = self.report, report_of(error)
+        handled, report, partial = self.handled, self.report, report_of(error)
         if handled is not None and partial is report_of(handled):
             partial = None  # of another run, whose end was being handled when this one began
         if self.gone_rows_sent is not None:
@@ -278,11 +281,11 @@ class DeltaRun:
         return DeltaPlan(**{name: getattr(self.report, name) for name in names})
 
 
-def _end_early(run: DeltaRun | None, state: DeltaState, error: BaseException, handled: BaseException | None) -> None:
+def _end_early(run: DeltaRun | None, state: DeltaState, error: BaseException) -> None:
     """End what an exception ended; where another one cut in, a second call does the rest."""
     with SignalHold():
         if run is not None:
-            run.end_early(error, handled)
+            run.end_early(error)
         with suppress(DeltaStateError):
             state.close()
 

@@ -5,6 +5,7 @@ Both clients run the same workflows of `polling`; only the driver differs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,6 +19,7 @@ from synerise_profiles._core.wording import counted
 from synerise_profiles._core.workflow import Workflow, logged_workflow, run_workflow, run_workflow_async
 from synerise_profiles_api.resources import exports
 
+from .errors import TaskNote
 from .export import AsyncExport, Export
 from .polling import ReadyExport, order_export, resume_export
 from .settings import ExportArguments, ExportSettings
@@ -77,8 +79,9 @@ class ExportsClient(exports.Exports):
         _check_order(options)
         refuse_coroutine_function("exports.run", "progress", options.get("progress"))
         settings = ExportSettings(**options)
-        workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return self._export(workflow, settings, "exports.run")
+        note, timing = TaskNote(), self._timing
+        workflow = order_export(body, settings, export_spec(), timing.monotonic, timing.random, note)
+        return self._export(workflow, settings, "exports.run", note)
 
     @shows_options(lambda: (ExportArguments, ExportSettings))
     def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> Export:
@@ -103,12 +106,19 @@ class ExportsClient(exports.Exports):
         refuse_coroutine_function("exports.resume", "progress", options.get("progress"))
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return self._export(workflow, settings, "exports.resume")
+        return self._export(workflow, settings, "exports.resume", TaskNote(task_id))
 
-    def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str) -> Export:
-        with feature_span(name):
-            ready = run_workflow(_logged(workflow, self._timing), self._client, self._timing)
-        return Export(ready, settings, self._timing, self._client)
+    def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str, note: TaskNote) -> Export:
+        try:
+            with feature_span(name):
+                ready = run_workflow(_logged(workflow, self._timing), self._client, self._timing)
+            return Export(ready, settings, self._timing, self._client)
+        except BaseException as error:
+            try:
+                note.add_to(error)
+            finally:  # also where another one cut in
+                note.add_to(sys.exception() or error)
+            raise
 
 
 class AsyncExportsClient(exports.AsyncExports):
@@ -157,8 +167,9 @@ class AsyncExportsClient(exports.AsyncExports):
         """
         _check_order(options)
         settings = ExportSettings(**options)
-        workflow = order_export(body, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._export(workflow, settings, "exports.run")
+        note, timing = TaskNote(), self._timing
+        workflow = order_export(body, settings, export_spec(), timing.monotonic, timing.random, note)
+        return await self._export(workflow, settings, "exports.run", note)
 
     @shows_options(lambda: (ExportArguments, ExportSettings))
     async def resume(self, task_id: str, **options: Unpack[ExportArguments]) -> AsyncExport:
@@ -182,12 +193,21 @@ class AsyncExportsClient(exports.AsyncExports):
         check_arguments("exports.resume", options, ExportArguments)
         settings = ExportSettings(**options)
         workflow = resume_export(task_id, settings, export_spec(), self._timing.monotonic, self._timing.random)
-        return await self._export(workflow, settings, "exports.resume")
+        return await self._export(workflow, settings, "exports.resume", TaskNote(task_id))
 
-    async def _export(self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str) -> AsyncExport:
-        with feature_span(name):
-            ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
-        return AsyncExport(ready, settings, self._timing, self._client)
+    async def _export(
+        self, workflow: Workflow[ReadyExport], settings: ExportSettings, name: str, note: TaskNote
+    ) -> AsyncExport:
+        try:
+            with feature_span(name):
+                ready = await run_workflow_async(_logged(workflow, self._timing), self._client, self._timing)
+            return AsyncExport(ready, settings, self._timing, self._client)
+        except BaseException as error:
+            try:
+                note.add_to(error)
+            finally:  # also where another one cut in
+                note.add_to(sys.exception() or error)
+            raise
 
 
 def _check_order(options: Mapping[str, Any]) -> None:

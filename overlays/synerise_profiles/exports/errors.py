@@ -7,12 +7,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from synerise_profiles._core.error_chain import add_note
 from synerise_profiles_api.errors import SyneriseError
 
 if TYPE_CHECKING:
     from synerise_profiles_api.models import ExportStatus
 
-__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "printable_status", "with_task_note"]
+__all__ = ["ExportError", "ExportFailedError", "ExportTimeoutError", "TaskNote", "printable_status", "with_task_note"]
 
 _STATUS_PATTERN: Final = re.compile(r"\w[\w -]{0,39}")
 
@@ -56,13 +57,26 @@ def printable_status(status: str | None) -> str:
     return status if _STATUS_PATTERN.fullmatch(status) else "one that is not shown"
 
 
+class TaskNote:
+    """The note that names an export on whatever ends the work on it, once its `task_id` is known."""
+
+    def __init__(self, task_id: str | None = None) -> None:
+        self.task_id = task_id
+
+    def add_to(self, error: BaseException) -> None:
+        """Add it to an exception, Ctrl-C and cancellations included, that does not name the export by itself."""
+        if self.task_id is not None and not isinstance(error, ExportFailedError | ExportTimeoutError | GeneratorExit):
+            text = (
+                f"This was about the export {self.task_id}; client.exports.resume({self.task_id!r}) takes it up again."
+            )
+            add_note(error, text)
+
+
 @contextmanager
 def with_task_note(task_id: str) -> Generator[None]:
-    """Note on whatever is raised inside, Ctrl-C and cancellations included, which export it was about."""
+    """Note on whatever is raised inside which export it was about."""
     try:
         yield
-    except (ExportFailedError, ExportTimeoutError, GeneratorExit):
-        raise
     except BaseException as error:
-        error.add_note(f"This was about the export {task_id}; client.exports.resume({task_id!r}) takes it up again.")
+        TaskNote(task_id).add_to(error)
         raise

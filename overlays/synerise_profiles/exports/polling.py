@@ -2,7 +2,7 @@
 
 An export is ordered once: an order whose response was lost may have started one, and a second order would start
 another. From then on the task id is all that is needed to resume it, in another process too. So it is reported before
-the first wait, and noted on whatever is raised.
+the first wait, and known to the note that whatever is raised gets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.models import ExportRequest, ExportStatus, ExportTask
 from synerise_profiles_api.types import UNSET, RawJson, Request, Response
 
-from .errors import ExportFailedError, ExportTimeoutError, printable_status, with_task_note
+from .errors import ExportFailedError, ExportTimeoutError, TaskNote, printable_status
 from .settings import ExportSettings
 from .status import ExportProgress, ExportSpec, Stage, StatusMeaning
 
@@ -53,8 +53,9 @@ def order_export(
     spec: ExportSpec,
     clock: Clock,
     random: RandomFunction,
+    note: TaskNote,
 ) -> Workflow[ReadyExport]:
-    """Order an export and wait until its records can be read.
+    """Order an export and wait until its records can be read; `note` is told its id.
 
     Raises InvalidRequestError before anything is sent, ExportFailedError, ExportTimeoutError, or what a request raises.
     """
@@ -70,8 +71,9 @@ def order_export(
         )
     response = response_of(outcome)
     task = response.body if isinstance(response.body, ExportTask) else ExportTask()
+    note.task_id = task_id = _task_id(response, task)
     ordered = ReadyExport(
-        task_id=_task_id(response, task),
+        task_id=task_id,
         status=None,
         checks=0,
         columns=_known_columns(order),
@@ -117,20 +119,19 @@ class _Poller:
     def poll(self, *, is_new: bool) -> Workflow[ReadyExport]:
         """Ask for the status until it says that the export has ended, or the deadline has passed."""
         request = get_status.request(self._ordered.task_id)
-        with with_task_note(self._ordered.task_id):
-            yield from self._notify("waiting")
-            while True:
-                cause = yield from self._poll_status(request, is_new=is_new)
-                meaning = self._meaning()
-                if meaning == "failed":
-                    raise self._failed_error()
-                yield from self._notify("ready" if meaning == "ready" else "waiting")
-                if meaning == "ready":
-                    return attrs.evolve(self._ordered, status=self._status, checks=self._checks)
-                left = self._seconds_left()
-                if left <= 0:
-                    raise self._timeout_error() from cause
-                yield Pause(min(self._settings.poll.wait(self._checks - 1, self._random), left))
+        yield from self._notify("waiting")
+        while True:
+            cause = yield from self._poll_status(request, is_new=is_new)
+            meaning = self._meaning()
+            if meaning == "failed":
+                raise self._failed_error()
+            yield from self._notify("ready" if meaning == "ready" else "waiting")
+            if meaning == "ready":
+                return attrs.evolve(self._ordered, status=self._status, checks=self._checks)
+            left = self._seconds_left()
+            if left <= 0:
+                raise self._timeout_error() from cause
+            yield Pause(min(self._settings.poll.wait(self._checks - 1, self._random), left))
 
     def _poll_status(
         self, request: Request[ExportStatus | RawJson | None], *, is_new: bool

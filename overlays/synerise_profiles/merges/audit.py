@@ -89,14 +89,12 @@ class Audit:
             self._file = AppendFile(target_of(path, "audit", is_appended=True), "audit", is_locked=True)
         except InvalidRequestError as error:
             raise AuditError(f"the audit file cannot be opened: {error}") from None
-        if self._file.is_in_use:
-            self._file.close()
-            raise AuditError("the audit file is in use by another run; wait for its end")
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._file)
+            if self._file.is_in_use:
+                raise AuditError("the audit file is in use by another run; wait for its end")
             self._read()
-        except BaseException:
-            self._file.close()
-            raise
+            stack.pop_all()
 
     def state_of(self, plan: str) -> AuditState:
         """What earlier runs, and this one so far, say of a plan."""
@@ -121,7 +119,10 @@ class Audit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:  # also where an interruption cut in
+            self.close()
 
     def _append(self, content: bytes) -> None:
         self._file.write(content)

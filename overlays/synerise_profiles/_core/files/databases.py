@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -47,9 +48,9 @@ class DatabaseFileError(Exception):
 
 
 _opening: Final = threading.Lock()
-_open_databases: set[FileId] = set()
+_open_databases: Final = weakref.WeakValueDictionary[FileId, "DatabaseFile"]()
 # Databases that this process has open. Such a file is not opened again, not even to read its header: closing it would
-# let go of the locks that SQLite holds.
+# let go of the locks that SQLite holds. They are held weakly: an interruption may cut off a destructor.
 
 
 def foreign_database(path: Path) -> sqlite3.Connection:
@@ -102,7 +103,7 @@ class DatabaseFile:
             is_new = _is_new_database(target, noun, application_id, version)
             self._id = file_id(target)
             if self._id is not None:
-                _open_databases.add(self._id)
+                _open_databases[self._id] = self
         return is_new
 
     def _prepare(self, header: tuple[int, int] | None, *, is_exclusive: bool) -> None:
@@ -136,7 +137,7 @@ class DatabaseFile:
                 _keep_open(self.connection)
         close_all(self._claim)
         if self._id is not None:
-            _open_databases.discard(self._id)
+            _open_databases.pop(self._id, None)
             self._id = None
 
     def __del__(self) -> None:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from itertools import chain
 from types import FrameType
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 from .types import UNSET
 
@@ -182,8 +182,8 @@ def _plain_other(value: Any, kind: type[Any]) -> Any:
 
 def _iso_text(value: Any, own: type[datetime.date]) -> str:
     """Write a date or a datetime; a class of its own may write more of it, such as nanoseconds, and nothing else."""
-    text = own.isoformat(value)
-    if type(value).isoformat is own.isoformat:
+    text, kind = own.isoformat(value), cast("type[datetime.date]", type(value))
+    if kind.isoformat is own.isoformat:
         return text
     given: object = value.isoformat()
     try:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.batch import PreparedRow
-from synerise_profiles._batching.identifier_keys import IdentifierKeys
-from synerise_profiles._batching.ordering import HOLD_DISTANCE, OrderGuard
+from synerise_profiles._batching.ordering import HOLD_DISTANCE, IdentifierKeys, OrderGuard
 from synerise_profiles._batching.row_keys import are_free, free_rows, keys_of_sent_row
 
 

@@ -21,7 +21,6 @@ import orjson
 from synerise_profiles._validation.object_rules import CELLS_NAME
 from synerise_profiles._validation.plain_rows import (
     ORJSON_OPTIONS,
-    has_enums_of_their_own,
     holds_enum,
     raise_interrupt,
 )
@@ -29,7 +28,7 @@ from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
 from .order_ids import ID_TAKEN_MARK
 from .readable_row import readable
-from .row_encoder import contains_null, orjson_default
+from .row_encoder import contains_null, has_enums_of_their_own, orjson_default
 
 __all__ = [
     "LETTER_START",

@@ -15,32 +15,70 @@ again. What is held back is bounded: beyond that the open chunk is closed as it 
 Most inputs repeat nothing. So keys are only put into a set, a column at a time, which tells by its size whether one was
 known. With the first one that is, the chunk of each key is remembered, in mappings; once nothing repeats any more, sets
 do again. Both come in generations of half a window, the youngest first; the oldest is dropped once the others have one.
-
-What that costs is the way to memory: a set of some 20,000 keys has a table of half a megabyte, which stays in the cache
-of a core, one of more has two megabytes and takes twice the time. Measured, a row of two identifiers, in microseconds
-beside 1.6 for all else of it: generations of a window 0.30 to 0.33, of half of one 0.23 to 0.27, of a third 0.27, one
-for each chunk 0.45; one set that is made anew from the last columns 0.18 to 0.28; a mapping from the start in place of
-sets 0.42 to 0.55, and a set for each block that is added to the others 0.1 more than that of columns. What did not
-count: keeping the columns (0.02), the search for keys in the old generation (0.03 each), page faults.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from .batch import PreparedRow
+from synerise_profiles._validation.rules import fields_of
 
-__all__ = ["HOLD_DISTANCE", "Keys", "KnownKeys", "OrderGuard"]
+from .batch import PreparedRow
+from .identifier_columns import columns_of, key_of, keys_of_columns
+
+__all__ = ["HOLD_DISTANCE", "IdentifierKeys", "Keys", "KnownKeys", "OrderGuard"]
 
 Keys: TypeAlias = Sequence[Hashable]
 """What a row writes: two rows with one of them in common must keep their order."""
+_LAST_IDENTIFIER: Final = "phone"
 HOLD_DISTANCE: Final = 8
 """How many chunks a row is held back. It decides which rows go together, so a journal is of one distance."""
+
+
+class IdentifierKeys:
+    """The keys of rows that write profiles: their identifiers, as the server compares them.
+
+    White space at the ends does not count. A phone number names a profile only where it is the only identifier. Two
+    kinds of identifiers with the same value are taken for the same, which costs nothing but a row that is held back.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(name for name in names if name != _LAST_IDENTIFIER)
+        self._last_name = _LAST_IDENTIFIER if _LAST_IDENTIFIER in names else None
+
+    def of_row(self, row: Any) -> Keys:
+        """Return the keys of one row, which has fields or is a clientId."""
+        if isinstance(row, int):
+            return (row,)
+        fields = row if row.__class__ is dict else fields_of(row)
+        if fields is None:
+            return ()
+        keys: list[Hashable] = []
+        for name in self._names:
+            value = fields.get(name)
+            if value is not None:
+                key = value.strip() or None if value.__class__ is str else key_of(value)
+                if key is not None and key not in keys:
+                    keys.append(key)
+        if not keys and self._last_name is not None:
+            key = key_of(fields.get(self._last_name))
+            return () if key is None else (key,)
+        return keys
+
+    def of_columns(
+        self, columns: Mapping[str, Sequence[Any]], solid: Collection[str] = (), rows: Sequence[dict[str, Any]] = ()
+    ) -> Sequence[Sequence[Hashable]] | None:
+        """Return the keys of a block of rows by columns, see `keys_of_columns`."""
+        return keys_of_columns(columns, self._names, self._last_name, solid, rows)
+
+    def of_rows(self, rows: Sequence[Any]) -> Sequence[Sequence[Hashable]] | None:
+        """Return the keys of a block of rows by columns; None if the rows have to be looked at one by one."""
+        return None if (found := columns_of(rows, self._names)) is None else self.of_columns(found, rows=rows)
 
 
 @attrs.define(eq=False, repr=False)
@@ -171,8 +209,7 @@ class OrderGuard:
         self.number += 1
         self._after = -1
         self._known.begin_chunk(self.number, keeps_chunks=bool(self._held))
-        held = self._held.pop(self.number, None)
-        if held is None:
+        if (held := self._held.pop(self.number, None)) is None:
             return []
         for row in held.rows:
             self._after = max(self._after, row.after)

@@ -7,7 +7,8 @@ the stored value, and orjson writes a NaN as null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import enum
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,8 +21,6 @@ from synerise_profiles._validation.plain_rows import (
     ORJSON_OPTIONS,
     ForeignValueError,
     exact_default,
-    has_enums_of_their_own,
-    is_too_deep,
     plain_copy,
     raise_interrupt,
     raise_unless_of_enums,
@@ -33,16 +32,14 @@ from synerise_profiles_api.bounded import READ_ONCE, items_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
+    MAX_DEPTH,
     TOO_DEEP,
-    conversion_hint,
-    is_list,
-    is_object,
     raised_problem,
-    shown_key,
     unwritten_problem,
 )
 
 from .operations import BatchOperation
+from .row_refusal import RefusedError, as_wire, dump, reject_nulls
 
 __all__ = [
     "ORJSON_OPTIONS",
@@ -50,10 +47,10 @@ __all__ = [
     "BlockScanner",
     "Checks",
     "IdentifierGroup",
-    "RefusedError",
     "RowEncoder",
     "append_fields",
     "contains_null",
+    "has_enums_of_their_own",
     "orjson_default",
     "row_rule",
     "timestamp_reserve",
@@ -62,18 +59,12 @@ __all__ = [
 Checks: TypeAlias = Literal["strict", "basic", "off"]
 IdentifierGroup: TypeAlias = frozenset[str] | None
 """The identifiers by which a row names its profile, where all rows of a request must use the same; else None."""
+_VALUE_OF_ENUMS: Final = vars(enum.Enum)["value"]
+_FEW_LISTS: Final = 32
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _MAX_CACHED_GROUPS: Final = 1000
 _TIMESTAMP_BYTES: Final = len("2026-01-01T00:00:00.000Z")
 """The length of every time that is set here, so that its bytes can be counted before it is known."""
-
-
-class RefusedError(Exception):
-    """A row that cannot be sent: which field, and why."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        self.reason = reason
-        super().__init__(reason)
 
 
 class RowEncoder:
@@ -112,7 +103,7 @@ class RowEncoder:
             raise_interrupt(error)
             if isinstance(error, InvalidRequestError) and error.problem == READ_ONCE:
                 raise RefusedError(error.field, error.problem) from None
-        item = _dump(_as_wire(row))  # says of which field
+        item = dump(as_wire(row))  # says of which field
         return item, orjson.loads(item)
 
     @staticmethod
@@ -128,7 +119,7 @@ class RowEncoder:
         """Refuse nulls that are not allowed by name, and NaN; return the bytes of a row."""
         if self._allow_null is None or not contains_null(item):
             return item
-        return _reject_nulls(row, self._allow_null)
+        return reject_nulls(row, self._allow_null)
 
     def may_hold_null(self, data: bytes) -> bool:
         """Whether JSON may hold a null that is not allowed."""
@@ -240,6 +231,35 @@ class BlockScanner:
             return None
 
 
+def has_enums_of_their_own() -> bool:
+    """Whether a class of enums has a `value` of its own.
+
+    orjson asks for it without a look at what is raised, which ends the process. So where there is one, no row is
+    written before it was copied.
+    """
+    kinds: list[type[enum.Enum]] = [enum.Enum]
+    for kind in kinds:
+        if next(vars(base)["value"] for base in kind.__mro__ if "value" in vars(base)) is not _VALUE_OF_ENUMS:
+            return True
+        kinds += type.__subclasses__(kind)
+    return False
+
+
+def is_too_deep(data: bytes) -> bool:
+    """Whether JSON may be nested more deeply than is sent; orjson counts no tuples.
+
+    Texts may hold brackets too, and a look at nearly all data finds too few lists for that.
+    """
+    if data.find(b"[", 1) < 0 or len(data.split(b"[", _FEW_LISTS)) <= _FEW_LISTS:
+        return False
+    left = data.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH // 2 - 1):  # each takes two levels at most
+        size, left = len(left), left.replace(b"[]", b"").replace(b"{}", b"")
+        if len(left) in (0, size):
+            return len(left) > MAX_DEPTH
+    return bool(left)
+
+
 def contains_null(item: bytes) -> bool:
     """Whether JSON may hold a null; a NaN is written as null too, so one search finds both.
 
@@ -272,51 +292,6 @@ def orjson_default(value: Any) -> Any:
         raised_problem(error)
         raise ForeignValueError from None
     return to_wire(value)
-
-
-def _as_wire(row: Any) -> Any:
-    try:
-        is_row = type(row) is int or fields_of(row) is not None
-    except Exception as error:  # noqa: BLE001 - what an object says of its class is code of the caller's
-        raise RefusedError("", raised_problem(error).problem) from None
-    if not is_row and (isinstance(row, bool) or not isinstance(row, int)):
-        kind = f"{type(row).__name__}{conversion_hint(row)}"
-        raise RefusedError("", f"is neither a model nor a mapping with the publisher's keys: {kind}")
-    try:
-        return to_wire(row)
-    except InvalidRequestError as error:
-        raise RefusedError("clientId" if isinstance(row, int) else error.field, error.problem) from None
-
-
-def _dump(wire: Any) -> bytes:
-    try:
-        return orjson.dumps(wire)
-    except TypeError as error:
-        path, problem = unwritten_problem(wire, error)
-        raise RefusedError(path.removeprefix("."), problem) from None
-
-
-def _reject_nulls(row: Any, allow_null: Collection[str]) -> bytes:
-    """Refuse nulls that are not allowed by name, and NaN; return the bytes without fields that are UNSET."""
-    wire = _as_wire(row)
-    for path, shown in _null_paths(wire, "", ""):
-        if path not in allow_null:
-            reason = "is null, which deletes the stored value; leave the field out, or allow it by allow_null"
-            raise RefusedError(shown, reason)
-    return _dump(wire)
-
-
-def _null_paths(value: Any, path: str, shown: str) -> Iterator[tuple[str, str]]:
-    """Yield the path of each null of plain JSON, and the path as messages show it."""
-    if value is None:
-        yield path, shown
-    elif is_list(value):
-        for index, item in enumerate(value):
-            yield from _null_paths(item, f"{path}[{index}]", f"{shown}[{index}]")
-    elif is_object(value):
-        for key, item in value.items():
-            dot = "." if path else ""
-            yield from _null_paths(item, f"{path}{dot}{key}", f"{shown}{dot}{shown_key(key)}")
 
 
 def _identifier_holder(row: Any, holder_field: str | None) -> Any:

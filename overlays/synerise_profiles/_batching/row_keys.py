@@ -8,9 +8,8 @@ from typing import Any
 
 from synerise_profiles._validation.rules import fields_of
 
-from .identifier_keys import IdentifierKeys
 from .operations import BatchOperation
-from .ordering import Keys
+from .ordering import IdentifierKeys, Keys
 from .salting import RowSalter
 
 __all__ = ["are_free", "free_rows", "keys_of_sent_row"]

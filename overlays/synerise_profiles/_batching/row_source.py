@@ -13,18 +13,18 @@ import os
 from collections import UserString
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import attrs
 import orjson
 
 from synerise_profiles._batching.letters import LetterRow, letter_row
+from synerise_profiles._batching.row_encoder import has_enums_of_their_own
 from synerise_profiles._core.arguments import checks_init, instance_of
 from synerise_profiles._validation.plain_rows import (
     EXACT_OPTIONS,
     ForeignValueError,
     exact_default,
-    has_enums_of_their_own,
     holds_enum,
     raise_interrupt,
 )
@@ -304,10 +304,11 @@ def _fields_of_mapping(row: Any) -> Any:
 
     Raises InvalidValueError for a mapping that can be read only once.
     """
-    if type(row) is dict or not issubclass(type(row), Mapping):
+    kind: type[object] = type(row)
+    if kind is dict or not issubclass(kind, Mapping):
         return row
     try:
-        return dict[Any, Any](pairs_of(row))
+        return dict(pairs_of(cast("Mapping[Any, Any]", row)))
     except InvalidValueError:
         raise
     except Exception as error:  # noqa: BLE001 - a row of the caller's may fail in any way, and is refused by the run

@@ -17,7 +17,7 @@ from synerise_profiles_api.names import near_name, same_name
 from synerise_profiles_api.types import UNSET
 
 from .operations import BatchOperation
-from .row_encoder import RefusedError
+from .row_refusal import RefusedError
 from .salting import MakeSalt, written
 
 __all__ = ["check_salt", "is_salt", "salt_by", "slip_problem"]

@@ -24,7 +24,8 @@ from synerise_profiles_api.operations import NAMES, load
 from synerise_profiles_api.types import UNSET, Operation
 
 from .operations import BatchOperation
-from .row_encoder import ORJSON_OPTIONS, RefusedError, append_fields, orjson_default
+from .row_encoder import ORJSON_OPTIONS, append_fields, orjson_default
+from .row_refusal import RefusedError
 
 __all__ = [
     "MakeSalt",

@@ -55,6 +55,8 @@ __all__ = [
 
 C = TypeVar("C")
 _PLAIN_RESULTS: Final = frozenset({bool, int, str, type(None)})
+_OWN_COLLECTIONS: Final = frozenset({dict, frozenset, list, set, tuple})
+"""They come to an end."""
 
 
 def taken_by(arguments: type) -> frozenset[str]:
@@ -303,7 +305,10 @@ def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
         if not isinstance(value, Collection) or isinstance(value, str | bytes | bytearray):
             return False
         try:
-            return all(isinstance(name, str) for name in items_of(cast("Collection[object]", value)))
+            names = cast("Collection[object]", value)
+            return all(
+                isinstance(name, str) for name in (names if type(value) in _OWN_COLLECTIONS else items_of(names))
+            )
         except InvalidValueError:  # it comes to no end
             return False
 

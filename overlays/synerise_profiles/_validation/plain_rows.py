@@ -21,7 +21,6 @@ from synerise_profiles_api.bounded import pairs_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
-    MAX_DEPTH,
     TOO_DEEP,
     InvalidValueError,
     key_problem,
@@ -37,9 +36,7 @@ __all__ = [
     "ForeignValueError",
     "asked_plainly",
     "exact_default",
-    "has_enums_of_their_own",
     "holds_enum",
-    "is_too_deep",
     "plain_copy",
     "plain_row",
     "raise_interrupt",
@@ -54,9 +51,6 @@ ORJSON_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH
 EXACT_OPTIONS: Final = ORJSON_OPTIONS | orjson.OPT_PASSTHROUGH_SUBCLASS
 """Those that go with `exact_default`."""
 _LEAVES: Final = frozenset((str, int, float, bool, type(None), decimal.Decimal, datetime.date))
-_VALUE_OF_ENUMS: Final = vars(enum.Enum)["value"]
-_FEW_LISTS: Final = 32
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _MAX_ITEMS: Final = 100_000
 _ZONES: Final = (datetime.timezone, zoneinfo.ZoneInfo)
 
@@ -167,35 +161,6 @@ def raise_unless_of_enums(error: Exception, rows: Iterable[Any]) -> None:
     if not any(map(holds_enum, rows)):
         raise error
     raised_problem(error)
-
-
-def has_enums_of_their_own() -> bool:
-    """Whether a class of enums has a `value` of its own.
-
-    orjson asks for it without a look at what is raised, which ends the process. So where there is one, no row is
-    written before it was copied.
-    """
-    kinds: list[type[enum.Enum]] = [enum.Enum]
-    for kind in kinds:
-        if next(vars(base)["value"] for base in kind.__mro__ if "value" in vars(base)) is not _VALUE_OF_ENUMS:
-            return True
-        kinds += type.__subclasses__(kind)
-    return False
-
-
-def is_too_deep(data: bytes) -> bool:
-    """Whether JSON may be nested more deeply than is sent; orjson counts no tuples.
-
-    Texts may hold brackets too, and a look at nearly all data finds too few lists for that.
-    """
-    if data.find(b"[", 1) < 0 or len(data.split(b"[", _FEW_LISTS)) <= _FEW_LISTS:
-        return False
-    left = data.translate(None, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH // 2 - 1):  # each takes two levels at most
-        size, left = len(left), left.replace(b"[]", b"").replace(b"{}", b"")
-        if len(left) in (0, size):
-            return len(left) > MAX_DEPTH
-    return bool(left)
 
 
 def holds_enum(value: Any) -> bool:

@@ -17,11 +17,11 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from synerise_profiles._batching.batch import Chunk, PreparedRow
-from synerise_profiles._batching.identifier_keys import IdentifierKeys
 from synerise_profiles._batching.letters import LetterRow
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.ordering import Keys, OrderGuard
-from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, RefusedError, row_rule
+from synerise_profiles._batching.ordering import IdentifierKeys, Keys, OrderGuard
+from synerise_profiles._batching.row_encoder import BlockScan, BlockScanner, IdentifierGroup, row_rule
+from synerise_profiles._batching.row_refusal import RefusedError
 from synerise_profiles._batching.row_source import MAX_BLOCK_ROWS, BlockReader, UnreadableRow, letter_of
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.object_rules import ObjectRule

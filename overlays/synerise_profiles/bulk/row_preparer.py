@@ -17,16 +17,16 @@ from typing import IO, Any, Final, TypeAlias
 import attrs
 
 from synerise_profiles._batching.batch import PreparedRow
-from synerise_profiles._batching.identifier_keys import IdentifierKeys
 from synerise_profiles._batching.operations import BatchOperation
+from synerise_profiles._batching.ordering import IdentifierKeys
 from synerise_profiles._batching.row_encoder import (
     Checks,
     IdentifierGroup,
-    RefusedError,
     RowEncoder,
     contains_null,
     timestamp_reserve,
 )
+from synerise_profiles._batching.row_refusal import RefusedError
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._batching.salt_choice import check_salt, salt_by
 from synerise_profiles._batching.salting import RowSalter, SaltedRow

@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from synerise_profiles._batching.row_encoder import has_enums_of_their_own
 from synerise_profiles._batching.row_source import UnreadableRow, changed_error
 from synerise_profiles._validation.plain_rows import (
     EXACT_OPTIONS,
     exact_default,
-    has_enums_of_their_own,
     plain_copy,
     raise_interrupt,
 )

@@ -14,7 +14,8 @@ from typing import Any, Generic, Never, Protocol, TypeVar, cast
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.attribution import count_note
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_encoder import RefusedError, RowEncoder, row_rule, timestamp_reserve
+from synerise_profiles._batching.row_encoder import RowEncoder, row_rule, timestamp_reserve
+from synerise_profiles._batching.row_refusal import RefusedError
 from synerise_profiles._batching.salt_choice import check_salt, salt_by
 from synerise_profiles._batching.salting import RowSalter
 from synerise_profiles._batching.throttle import OwnPace, Pace

@@ -130,7 +130,9 @@ def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) 
 def argument_issues(columns: object, group_by: object, **tables: object) -> Iterator[MappingIssue]:
     """Say what a caller without a type checker got wrong."""
     for name, given in {"columns": columns, "group_by": group_by, **tables}.items():
-        inner = cast("Mapping[str, object]", given).values() if name == "where" and isinstance(given, Mapping) else ()
+        inner: Collection[object] = ()
+        if name == "where" and isinstance(given, Mapping):
+            inner = cast("Mapping[str, object]", given).values()
         if (problem := endless_problem(name, given)) is not None:
             yield MappingIssue("", "", problem)
             return

@@ -255,9 +255,9 @@ def null_values_problem(null_values: object) -> str | None:
         return None
     if isinstance(null_values, str) or not isinstance(null_values, Collection):
         return "null_values is a list of texts, such as null_values=['NULL']"
-    if (problem := endless_problem("null_values", null_values)) is not None:
-        return problem
     texts = cast("Collection[object]", null_values)
+    if (problem := endless_problem("null_values", texts)) is not None:
+        return problem
     return None if all(isinstance(text, str) for text in texts) else "null_values holds what is no text"
 
 

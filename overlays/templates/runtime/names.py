@@ -97,15 +97,17 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    keyword argument looks at their names itself. A private argument is not in the signature that `help` shows.
+    keyword argument looks at their names itself, and stays as it is. A private argument is not in the signature that
+    `help` shows.
     """
     code = inspect.unwrap(function).__code__
-    takes_all = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return function
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not (takes_all or known.issuperset(kwargs)):
+        if not known.issuperset(kwargs):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -115,7 +117,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not (takes_all or known.issuperset(kwargs)):
+        if not known.issuperset(kwargs):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -124,7 +126,7 @@ def checks_names(function: F) -> F:
             raise
         return await found
 
-    if not takes_all and any(name.startswith("_") for name in known):
+    if any(name.startswith("_") for name in known):
         shown = inspect.signature(function)
         kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
         cast("Any", call).__signature__ = shown.replace(parameters=kept)
@@ -163,8 +165,7 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         words = [f"{shown[0].name}="]
     usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
     try:
-        named = {name: value for name, value in kwargs.items() if name in signature.parameters}
-        given = signature.bind_partial(*args, **named).arguments
+        given = signature.bind_partial(*args, **kwargs).arguments
     except TypeError as error:
         raise TypeError(f"{owner}(): {error}; it is called as {usage}") from None
     missing = [repr(name) for name in needed if name not in given]
@@ -198,8 +199,11 @@ class Resource(HintsNames):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        owner: object = getattr(cls, "_stands_as", None)
         for name, function in list(vars(cls).items()):
             if not name.startswith("_") and inspect.isfunction(function):
+                if isinstance(owner, str):
+                    function.__qualname__ = f"{owner}.{name}"  # as it is called: Python's own errors name it so
                 setattr(cls, name, checks_names(function))
 
     if not TYPE_CHECKING:

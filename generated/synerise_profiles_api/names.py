@@ -98,17 +98,15 @@ def checks_names(function: F) -> F:
     """Make a function whose TypeError for an unknown keyword argument names the one that is meant.
 
     That for a missing argument, or one too many by position, says how the function is called. One that takes any
-    keyword argument looks at their names itself, and stays as it is. A private argument is not in the signature that
-    `help` shows.
+    keyword argument looks at their names itself. A private argument is not in the signature that `help` shows.
     """
     code = inspect.unwrap(function).__code__
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        return function
+    takes_all = _takes_any_name(function)
     known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             return function(*args, **kwargs)
@@ -118,7 +116,7 @@ def checks_names(function: F) -> F:
 
     @functools.wraps(function)
     async def begin(*args: Any, **kwargs: Any) -> Any:
-        if not known.issuperset(kwargs):
+        if not (takes_all or known.issuperset(kwargs)):
             _check_names(_called_as(function, args), kwargs, known)
         try:
             found = function(*args, **kwargs)
@@ -127,7 +125,7 @@ def checks_names(function: F) -> F:
             raise
         return await found
 
-    if any(name.startswith("_") for name in known):
+    if not takes_all and any(name.startswith("_") for name in known):
         shown = inspect.signature(function)
         kept = [item for name, item in shown.parameters.items() if not name.startswith("_")]
         cast("Any", call).__signature__ = shown.replace(parameters=kept)
@@ -136,6 +134,10 @@ def checks_names(function: F) -> F:
     mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
     remembers = hasattr(function, "__wrapped__")  # it looks for the line of the call, in whose frame it has to run
     return cast("F", mark(call) if remembers and mark is not None else begin)
+
+
+def _takes_any_name(function: Callable[..., Any]) -> bool:
+    return bool(inspect.unwrap(function).__code__.co_flags & inspect.CO_VARKEYWORDS)
 
 
 def _called_as(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
@@ -166,7 +168,8 @@ def _check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         words = [f"{shown[0].name}="]
     usage = f"{owner}({', '.join([*words, *(['...'] if len(words) < len(shown) else [])])})"
     try:
-        given = signature.bind_partial(*args, **kwargs).arguments
+        named = {name: value for name, value in kwargs.items() if name in signature.parameters}
+        given = signature.bind_partial(*args, **named).arguments
     except TypeError as error:
         raise TypeError(f"{owner}(): {error}; it is called as {usage}") from None
     missing = [repr(name) for name in needed if name not in given]
@@ -205,7 +208,8 @@ class Resource(HintsNames):
             if not name.startswith("_") and inspect.isfunction(function):
                 if isinstance(owner, str):
                     function.__qualname__ = f"{owner}.{name}"  # as it is called: Python's own errors name it so
-                setattr(cls, name, checks_names(function))
+                if not _takes_any_name(function):
+                    setattr(cls, name, checks_names(function))
 
     if not TYPE_CHECKING:
 

@@ -456,7 +456,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(),
-        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
+        "bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
     ),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=0), "concurrency: expected a whole number from 1 to 100"),
     (lambda: CLIENT.bulk.upsert_profiles([], concurrency=1000), "concurrency: expected a whole number from 1 to 100"),
@@ -585,7 +585,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.assign_tag([]),
-        "bulk.assign_tag() needs 'tag_id'; it is called as bulk.assign_tag(rows, tag_id, ...)",
+        "bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
     ),
     (
         lambda: CLIENT.bulk.assign_tag([], "7"),
@@ -673,29 +673,29 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(),
-        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
+        "bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles(row=[]),
-        "bulk.upsert_profiles() needs 'rows'; it is called as bulk.upsert_profiles(rows, ...)",
+        "bulk.upsert_profiles() missing 1 required positional argument: 'rows'",
     ),
     (
         lambda: CLIENT.bulk.upsert_profiles([], 8),
-        "bulk.upsert_profiles(): too many positional arguments; it is called as bulk.upsert_profiles(rows, ...)",
+        "bulk.upsert_profiles() takes 2 positional arguments but 3 were given",
     ),
     (
         lambda: CLIENT.bulk.assign_tag([]),
-        "bulk.assign_tag() needs 'tag_id'; it is called as bulk.assign_tag(rows, tag_id, ...)",
+        "bulk.assign_tag() missing 1 required positional argument: 'tag_id'",
     ),
     (
         lambda: CLIENT.bulk.replay(),
-        "bulk.replay() needs 'path'; it is called as bulk.replay(path, ...)",
+        "bulk.replay() missing 1 required positional argument: 'path'",
     ),
     (
         lambda: CLIENT.delta_sync.plan([], "customId"),
         "delta_sync.plan(): too many positional arguments; it is called as delta_sync.plan(source, key=, state=, ...)",
     ),
-    (lambda: CLIENT.exports.run(), "exports.run() needs 'body'; it is called as exports.run(body, ...)"),
+    (lambda: CLIENT.exports.run(), "exports.run() missing 1 required positional argument: 'body'"),
     (
         lambda: CLIENT.queue(5),
         "Synerise.queue(): too many positional arguments; it is called as Synerise.queue(max_items=, ...)",

@@ -304,7 +304,7 @@ def _fields_of_mapping(row: Any) -> Any:
 
     Raises InvalidValueError for a mapping that can be read only once.
     """
-    kind: type[object] = type(row)
+    kind: type[Any] = type(row)  # pyright: ignore[reportUnknownVariableType]  # of whatever class it is
     if kind is dict or not issubclass(kind, Mapping):
         return row
     try:

@@ -307,7 +307,7 @@ def name_collection(*, error: MakeError = invalid_request) -> SettingValidator:
         try:
             names = cast("Collection[object]", value)
             return all(
-                isinstance(name, str) for name in (names if type(value) in _OWN_COLLECTIONS else items_of(names))
+                isinstance(name, str) for name in (names if type(names) in _OWN_COLLECTIONS else items_of(names))
             )
         except InvalidValueError:  # it comes to no end
             return False

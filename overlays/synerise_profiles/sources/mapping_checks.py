@@ -130,12 +130,12 @@ def needs_columns(schema: Schema, mapped: Mapping[str, Sequence[MappedTarget]]) 
 def argument_issues(columns: object, group_by: object, **tables: object) -> Iterator[MappingIssue]:
     """Say what a caller without a type checker got wrong."""
     for name, given in {"columns": columns, "group_by": group_by, **tables}.items():
-        inner: Collection[object] = ()
-        if name == "where" and isinstance(given, Mapping):
-            inner = cast("Mapping[str, object]", given).values()
         if (problem := endless_problem(name, given)) is not None:
             yield MappingIssue("", "", problem)
             return
+        inner: Collection[object] = ()
+        if name == "where" and isinstance(given, Mapping):
+            inner = cast("Mapping[str, object]", given).values()
         for condition in inner:
             if (problem := endless_problem(name, condition)) is not None:
                 yield MappingIssue("", "", problem)

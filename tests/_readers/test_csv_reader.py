@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from synerise_profiles import InvalidRequestError
-from synerise_profiles._readers import block_reader
+from synerise_profiles._readers import block_reader, packed
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader, delimiter_hint
 
@@ -138,7 +138,7 @@ def test_the_first_bytes_of_a_file_are_seen_unpacked_and_stay(tmp_path):
     for content in (b'{"a": 1}\n', gzip.compress(b'{"a": 1}\n')):
         path.write_bytes(content)
         with path.open("rb") as file:
-            assert block_reader.peek(file).startswith(b'{"a"')
+            assert packed.peek(file).startswith(b'{"a"')
             assert file.read() == content
 
 

@@ -82,6 +82,12 @@ def cut_between_parts(path: Path) -> None:
     os.truncate(path, path.read_bytes().rindex(b"\x1f\x8b\x08"))
 
 
+def more_of(text: str) -> str:
+    """Make a value longer: all behind it moves, and what stands before it is as it was."""
+    at = text.index(PAD, len(text) // 15) + len(PAD)
+    return f"{text[:at]}-y{text[at:]}"
+
+
 KINDS: dict[str, tuple[str, Callable[..., str], Make]] = {
     "csv": ("rows.csv", csv_text, lambda path: read_csv(path, MAPPING)),
     "jsonl": ("rows.jsonl", jsonl_text, lambda path: read_jsonl(path, MAPPING)),
@@ -94,6 +100,8 @@ CHANGES: dict[str, Callable[[Path, Callable[..., str]], object]] = {
     "cut to nothing": lambda path, _: cut_to_nothing(path),
     "other rows": lambda path, text: write(path, text("d")),
     "more other rows": lambda path, text: write(path, text("d", MANY + 5000)),
+    "a row amid the others": lambda path, text: write(path, more_of(text())),
+    "cut and written on": lambda path, text: write(path, text()[:200_000] + text("d")),
 }
 
 

@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Synerise, Any], Any]] = {
     "allow_null of a queue": lambda client, given: client.queue(allow_null=given),
     "salt": lambda client, given: client.bulk.send_events([], salt=given),
     "methods": lambda client, given: client.doctor(given),
-    "sources": lambda client, given: client.merges.plan(by="clientId", into=1, sources=given),
+    "sources": lambda client, given: client.merges.plan(by="id", into=1, sources=given),
     "items": lambda client, given: client.builder().cancellation_of(bought(client), items=given),
     "products": lambda client, given: bought(client, products=given),
     "columns": lambda _, given: RowMapping.for_profiles(given),

@@ -22,33 +22,29 @@ from typing import IO, Any, AnyStr, Final, TypeAlias, cast
 from synerise_profiles._core.files import FileId, file_id
 from synerise_profiles_api.errors import InvalidRequestError
 
+from .given_input import STANDARD_INPUT, PathOrFile, is_stream, no_path_problem, standard_input
 from .packed import GZIP_MAGIC, DamagedFileError, PeekedFile
 
 __all__ = [
     "MAX_LINE_CHARS",
-    "STANDARD_INPUT",
     "DamagedFileError",
     "FileWatch",
     "InputFile",
     "LongLineError",
     "OpenedFile",
-    "PathOrFile",
     "TextBlocks",
     "split_blocks",
-    "standard_input",
 ]
 
-PathOrFile: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str]"
 _BLOCK_BYTES: Final = 1 << 18
 MAX_LINE_CHARS: Final = 8_000_000
 """No line is longer: a request carries an eighth of it, so what is longer is no row."""
 _GZIP_SUFFIX: Final = ".gz"
 _CUT_TEXT: Final = "the gzip file{} is cut off: its end is missing; fetch it again"
 _CHANGED_TEXT: Final = "the file{} was cut or changed by somebody else while it was read; give it again once whole"
+_PIECE_BYTES: Final = 1 << 12
 _MIN_HEAD: Final = 512
 """So much of a file at least is looked at to say what it is, and its first line that is not blank, within a block."""
-_ADDRESS: Final = re.compile(r"(?!file:)[a-zA-Z][a-zA-Z0-9+.-]+://")
-STANDARD_INPUT: Final = "-"
 
 
 class LongLineError(Exception):
@@ -66,7 +62,7 @@ class InputFile:
         self._path: Path | None = None
         self._file: Any = None
         if isinstance(given, str | os.PathLike):
-            if (problem := _no_path_problem(given)) is not None:
+            if (problem := no_path_problem(given)) is not None:
                 raise InvalidRequestError(problem, field="file")
             self._path = Path(given)
         elif callable(getattr(given, "read", None)):
@@ -76,7 +72,7 @@ class InputFile:
             raise InvalidRequestError(problem, field="file")
         if self._path is not None and str(self._path) == STANDARD_INPUT:
             self._path, self._file = None, standard_input()
-        self.is_reusable = self._path is not None and not _is_stream(self._path)
+        self.is_reusable = self._path is not None and not is_stream(self._path)
         """Whether it can be read again."""
         self._was_read = False
 
@@ -108,27 +104,6 @@ class InputFile:
         return TextBlocks(self.open(), encoding)
 
 
-def standard_input() -> IO[Any]:
-    """Return the standard input, of bytes where it has any."""
-    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # a program without a console
-        raise InvalidRequestError("there is no standard input", field="file")
-    return cast("IO[Any]", getattr(sys.stdin, "buffer", sys.stdin))
-
-
-def _no_path_problem(given: object) -> str | None:
-    """Say what a text is instead of a path: an address, or what would stand in a file."""
-    if isinstance(given, str) and (found := _ADDRESS.match(given)) is not None:
-        return f"is an address {found[0]}, which is not opened here; download it, or give a file object that reads it"
-    return (
-        "is text with line ends, no path; give io.StringIO(text)" if isinstance(given, str) and "\n" in given else None
-    )
-
-
-def _is_stream(path: Path) -> bool:
-    """Whether a path is a pipe or a device, which is gone once it is read."""
-    return path.exists() and not (path.is_file() or path.is_dir())
-
-
 class OpenedFile:
     """A file while it is read: `read` returns the next part, unpacked, and nothing at the end; `head` is the first.
 
@@ -149,37 +124,62 @@ class OpenedFile:
 
 
 class FileWatch:
-    """What a file was when its reading began. One that grows at its end is as it was; of a pipe nothing is known."""
+    """What a file was as it was read. One that grows at its end is as it was; of a pipe nothing is known.
+
+    Looked at are its size, its beginning, and what stands right before the place up to which it was read.
+    """
 
     def __init__(self, file: Any) -> None:
         self._descriptor: int | None = None
-        self._size, self._start = 0, b""
+        self._size = 0
+        self._start: _Piece = (0, b"")
+        self._last: _Piece = (0, b"")
         try:
             descriptor: int = file.fileno()
             found = os.fstat(descriptor)
             if stat.S_ISREG(found.st_mode):
-                self._size, self._start = found.st_size, _start_of(descriptor, 4096)
+                self._size, self._start = found.st_size, _piece_at(descriptor, 0)
+                self._last = _piece_before(descriptor)
                 self._descriptor = descriptor
         except (AttributeError, OSError, TypeError, ValueError):  # an object that is no file of the system's
             pass
 
     @property
+    def has_moved(self) -> bool:
+        """Whether more of the file was read since it was looked at."""
+        place, piece = self._last
+        return self._descriptor is not None and os.lseek(self._descriptor, 0, os.SEEK_CUR) != place + len(piece)
+
+    @property
     def is_changed(self) -> bool:
-        """Whether the file is shorter than it was once, or begins with something else."""
+        """Whether the file is shorter than it was once, or what was looked at before is not as it was."""
         if self._descriptor is None:
             return False
         try:
             size = os.fstat(self._descriptor).st_size
-            start = _start_of(self._descriptor, len(self._start))
+            is_other = any(_piece_at(self._descriptor, *piece) != piece for piece in (self._start, self._last))
+            self._last = _piece_before(self._descriptor)
         except OSError:  # it was closed, which whoever reads it is told
             return False
         is_cut, self._size = size < self._size, max(size, self._size)
-        return is_cut or start != self._start
+        return is_cut or is_other
 
 
-def _start_of(descriptor: int, size: int) -> bytes:
-    """Read the first bytes of a file; none on Windows, where the place of reading would move."""
-    return b"" if sys.platform == "win32" else os.pread(descriptor, size, 0)
+_Piece: TypeAlias = tuple[int, bytes]
+"""Some bytes of a file, and where they begin."""
+
+
+def _piece_at(descriptor: int, place: int, like: bytes | None = None) -> _Piece:
+    """Read a piece of a file, as long as another one; none on Windows, where the place of reading would move."""
+    size = _PIECE_BYTES if like is None else len(like)
+    return (place, b"" if sys.platform == "win32" else os.pread(descriptor, size, place))
+
+
+def _piece_before(descriptor: int) -> _Piece:
+    """Read what stands right before the place up to which a file was read."""
+    place = os.lseek(descriptor, 0, os.SEEK_CUR)
+    size = min(place, _PIECE_BYTES)
+    return _piece_at(descriptor, place - size, bytes(size))
 
 
 def _watched(file: IO[Any], read: Callable[[], bytes | str], name: str) -> Callable[[], bytes | str]:

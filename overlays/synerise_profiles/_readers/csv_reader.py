@@ -20,9 +20,10 @@ from synerise_profiles._core.files import FileId
 from synerise_profiles._core.wording import counted
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .block_reader import InputFile, LongLineError, PathOrFile, TextBlocks
+from .block_reader import InputFile, LongLineError, TextBlocks
 from .csv_pass import CsvPass
 from .file_form import check_csv
+from .given_input import PathOrFile
 from .line_index import LineIndex
 
 __all__ = ["BadRecord", "CsvFormat", "CsvReader", "Ragged", "delimiter_hint", "width_problem"]

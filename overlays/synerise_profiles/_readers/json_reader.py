@@ -16,9 +16,10 @@ import orjson
 
 from synerise_profiles._core.files import FileId
 
-from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile
+from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile
 from .exact_json import LossyJsonError, load_exactly
 from .file_form import check_container, check_json_array
+from .given_input import PathOrFile
 from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_problem
 
 __all__ = ["JsonArrayReader"]

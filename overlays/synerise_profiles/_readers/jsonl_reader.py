@@ -12,9 +12,10 @@ import orjson
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, PathOrFile, split_blocks
+from .block_reader import MAX_LINE_CHARS, InputFile, OpenedFile, split_blocks
 from .exact_json import LossyJsonError, load_exactly, unread_json
 from .file_form import check_json_lines
+from .given_input import PathOrFile
 from .line_index import LineIndex
 
 __all__ = ["MAX_SAMPLE_ROWS", "JsonLinesReader", "encoded_blocks", "first_keys", "json_problem"]

@@ -104,8 +104,9 @@ def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         watch = FileWatch(file)
         parts = _order_parts(file)
         for line in scan_letters(file):
-            if line.letter is None:
+            if line.letter is None or watch.has_moved:
                 _check_unchanged(watch)
+            if line.letter is None:
                 LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
             else:
                 yield parts.mark(line.letter)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
-from synerise_profiles._readers.block_reader import STANDARD_INPUT, standard_input
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
+from synerise_profiles._readers.given_input import STANDARD_INPUT, standard_input
 from synerise_profiles._readers.packed import peek, unpacked_head
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.sources import (

@@ -14,7 +14,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 import attrs
 import orjson
@@ -24,6 +24,9 @@ from synerise_profiles_api.errors import InvalidRequestError
 
 from .errors import AuditError
 from .key_type import Key
+
+if TYPE_CHECKING:
+    from synerise_profiles._readers.block_reader import FileWatch
 
 __all__ = ["Audit", "AuditLog", "AuditState", "NoAudit"]
 
@@ -162,7 +165,13 @@ def read_audit(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     with Path(path).open("rb") as lines:
         watch = FileWatch(lines)
         for line in lines:
+            if watch.has_moved:
+                _check_unchanged(watch)
             with contextlib.suppress(orjson.JSONDecodeError):
                 yield orjson.loads(line)
-        if watch.is_changed:
-            raise AuditError("the audit file was cut or changed by somebody else while it was read")
+        _check_unchanged(watch)
+
+
+def _check_unchanged(watch: FileWatch) -> None:
+    if watch.is_changed:
+        raise AuditError("the audit file was cut or changed by somebody else while it was read")

@@ -11,9 +11,9 @@ from typing import Any
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
-from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.csv_pass import CsvHeaderError
 from synerise_profiles._readers.csv_reader import BadRecord, CsvFormat, CsvReader, Ragged
+from synerise_profiles._readers.given_input import PathOrFile
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import checks_names
 

@@ -15,8 +15,8 @@ import attrs
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles._core.wording import counted
-from synerise_profiles._readers.block_reader import PathOrFile
 from synerise_profiles._readers.exact_json import load_decimals, load_exactly
+from synerise_profiles._readers.given_input import PathOrFile
 from synerise_profiles._readers.json_reader import JsonArrayReader
 from synerise_profiles._readers.jsonl_reader import JsonLinesReader
 from synerise_profiles_api.json_values import is_object

@@ -124,7 +124,7 @@ def list_items(operation: Operation, body: object) -> list[Any]:
         raise InvalidRequestError(problem, operation=operation.name, field="body")
     if isinstance(body, Sized) or limits is None:
         try:
-            items = items_of(cast("Iterable[Any]", body))
+            items = items_of(body)
         except InvalidValueError as error:
             raise InvalidRequestError(error.problem, operation=operation.name, field="body") from None
     else:  # a generator may have no end

@@ -64,13 +64,13 @@ _CERTIFICATE_HINT: Final = (
 def transport_failure(error: httpx.RequestError, options: Options) -> TransportFailure:
     """Say what an exception of a transport means; nothing of one that the caller gave is chained."""
     target, via_proxy = _target(options), find_proxy(options) is not None
-    is_given = isinstance(error, GivenTransportError)
-    if is_given:
-        raised = error.raised
+    given = error if isinstance(error, GivenTransportError) else None
+    if given is not None:
+        raised = given.raised
         if not isinstance(raised, httpx.RequestError):
             problem = f"the given transport raised {type(raised).__name__} in a request to {target}"
             return TransportFailure(problem=problem, meaning=_SENT, timed_out=False, cause=None)
-        error = raised if error.is_unsent else _proven(raised)
+        error = raised if given.is_unsent else _proven(raised)
     error = _by_its_cause(error)
     problem, meaning = f"the connection to {target} broke", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
@@ -93,7 +93,7 @@ def transport_failure(error: httpx.RequestError, options: Options) -> TransportF
         problem=problem,
         meaning=meaning,
         timed_out=isinstance(error, httpx.TimeoutException),
-        cause=None if is_given or isinstance(error, httpx.ProtocolError) else error,
+        cause=None if given is not None or isinstance(error, httpx.ProtocolError) else error,
     )
 
 

@@ -111,7 +111,7 @@ class RequestBuilder:
 
 def _bytes_of(request: Request[Any]) -> bytes | None:
     """Return the content of a request. Raises InvalidRequestError for one that is no bytes."""
-    content: object = request.content
+    content = cast("object", request.content)
     if content is None or isinstance(content, bytes):
         return content
     if isinstance(content, bytearray | memoryview):

@@ -115,7 +115,7 @@ def _bytes_of(request: Request[Any]) -> bytes | None:
     if content is None or isinstance(content, bytes):
         return content
     if isinstance(content, bytearray | memoryview):
-        return bytes(content)  # a memoryview may count in items of several bytes
+        return bytes(cast("Any", content))  # a memoryview may count in items of several bytes
     problem = f"content: expected bytes, got {type(content).__name__}"
     raise InvalidRequestError(problem, operation=request.operation.name)
 

@@ -12,6 +12,7 @@ from synerise_profiles import Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
 from synerise_profiles.sources import MappingError, RowMapping, field, line_store, read_csv
+from synerise_profiles.sources.source_chain import SourceChain
 from tests.sources.test_orders import CONSTANTS
 
 COLUMNS = {
@@ -322,3 +323,30 @@ def test_without_group_by_a_refused_row_with_the_salt_of_another_one_is_told(cho
     assert list(told.values()) == [1, 1]
     assert any("has the salt, time and profile of another row" in text for text in told)
     assert any("the order and the profile of another row" in text for text in told)
+
+
+def test_several_files_are_one_source(tmp_path):
+    """An order is one whatever files its lines stand in; the later one of two files says where the first stands."""
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    files = {"a.csv": [GOOD, f"2,2,{REST}"], "b.csv": [f"2,2,{REST}", f"1,11,{REST}", bad(OTHER)], "c.csv": [OTHER]}
+
+    def chain(**options):
+        sources = {}
+        for name, lines in files.items():
+            (tmp_path / name).write_text(HEADER + "\n".join(lines))
+            sources[name] = read_csv(tmp_path / name, purchases, **options)
+        return SourceChain(sources)
+
+    source = chain()
+    first, joined, again, taken = source
+    assert [first["orderId"], len(joined["products"])] == ["11", 2]
+    assert [source.locate(index) for index in range(4)] == ["a.csv:2", "a.csv:3", "b.csv:3", "b.csv:4"]
+    assert "came before, at a.csv:2, and" in again.reason
+    assert again.part_of_order
+    assert "b.csv:4: " in taken.reason
+    assert "eventSalt is that of another order, at a.csv:2" in taken.reason
+    assert (len(taken.row), bool(taken.id_taken)) == (2, True)
+    assert source.order_digest(0) == source.order_digest(2) != source.order_digest(1)
+    whole, twin, other = chain(sort=True)
+    assert [len(row["products"]) for row in (whole, other)] == [2, 2]
+    assert "eventSalt is that of another order, at a.csv:2" in twin.reason

@@ -39,7 +39,7 @@ _MAX_POSSIBLE_KEYS: Final = 10_000
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
-    "lines with this key came before, further up, and were taken for an order of their own: they are not adjacent, "
+    "lines with this key came before, at {}, and were taken for an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
 _MAY_BE_OF_IT: Final = "cannot be read, or has no key, and may be of this order: it is refused by itself, mend it first"
@@ -228,8 +228,8 @@ class LineAssembler:
     def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> _OpenOrder:
         """Begin an order; `beside` says that a line above it cannot be read."""
         opened = _OpenOrder(key, number, Order(grouping), lacks_id=self._ids is not None)
-        if not self._is_sorted and self._seen.add(key) is not None:
-            opened.order.refuse("", _COMES_AGAIN)
+        if not self._is_sorted and (earlier := self._seen.add(key, number)) is not None:
+            opened.order.refuse("", _COMES_AGAIN.format(self._place(earlier)))
             opened.is_part = opened.comes_again = True
         elif self._is_sorted and (number_of_bad := self._suspected_by(key)) is not None:
             self._refuse(opened, f"{self._place(number_of_bad)} {_MAY_BE_OF_IT}")

@@ -60,6 +60,7 @@ class Source(abc.ABC):
         # Nothing is done to records that are rows: they are returned as they are read.
         self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
+        self._gives_records = False
         self._marks = ("", "")  # the delimiter and the quote of a file that has them
         self.notes: dict[str, int] = {}
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
@@ -119,12 +120,37 @@ class Source(abc.ABC):
         """Return why a row was refused, with the empty columns where it lacks a field."""
         return reason if self._mapping is None else with_empty_columns(field, reason, self._mapping.targets)
 
+    @property
+    def group_plan(self) -> LinePlan | None:
+        """How its records become orders; None where they become none."""
+        return None if self._plan is None or self._plan.grouping is None else self._plan
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the lines of each order are brought together."""
+        return self._sort
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        """The delimiter and the quote of a file that has them."""
+        return self._marks
+
+    def records(self) -> Iterator[Any]:
+        """Return its records as they are read, of which its `group_plan` makes orders."""
+        self._gives_records = True
+        try:
+            return iter(self)
+        finally:
+            self._gives_records = False
+
     @abc.abstractmethod
     def locate_record(self, index: int) -> Any:
         """Return where a record of the file or table stands, counted from 0 as it was read."""
 
     def _rows(self, records: Iterator[Any]) -> Iterator[Row]:
         """Return the records, which are rows, or with a plan what is chosen, prepared or grouped of them."""
+        if self._gives_records:
+            return records
         if self._plan is not None:
             plan, is_sorted = self._plan, self._sort
             self._assembler = LineAssembler(

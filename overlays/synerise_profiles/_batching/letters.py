@@ -49,8 +49,8 @@ LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 _NO_ROW: Final = ("the row: nothing of it could be kept",)
 _PART_OF_ORDER: Final = (
     "is a part of an order, and would replace the whole one: put all lines of the order into one letter, remove its "
-    "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines "
-    "of the order and takes the mark off, by letter.pop('part_of_order'), or import the mended file again with sort=True"
+    "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines of the "
+    "order and takes the mark off, by letter.pop('part_of_order'), or import the mended file again with sort=True"
 )
 
 

@@ -13,7 +13,7 @@ from synerise_profiles._batching.ordering import Keys, OrderGuard
 from synerise_profiles._batching.sampling import Sample
 from synerise_profiles._validation.rules import fields_of
 
-from .row_preparer import RepeatCounter
+from .repeat_counter import RepeatCounter
 
 __all__ = ["OpenChunk", "placed_indexes"]
 

@@ -180,7 +180,7 @@ class LetterRows:
 
     def _keep(self, number: int, reason: str | None) -> UnreadableRow:
         self.kept[number] = reason
-        return UnreadableRow("", reason or "")
+        return UnreadableRow("", reason or "", part_of_order=True)  # it is not sent
 
 
 def _as_marked(seen: Mapping[str, Any], letter: dict[str, Any]) -> dict[str, Any]:

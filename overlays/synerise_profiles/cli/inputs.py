@@ -17,13 +17,13 @@ from synerise_profiles.sources import (
     MappingIssue,
     RowMapping,
     Source,
+    SourceChain,
     field,
     read_csv,
     read_json,
     read_jsonl,
     read_parquet,
 )
-from synerise_profiles.sources.source_chain import SourceChain
 
 from .exit_status import CommandError
 from .flags import FILE_FLAGS, given_options

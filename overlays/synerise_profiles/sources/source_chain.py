@@ -6,40 +6,52 @@ sorted, over all files. So the chain takes the records of its sources, and makes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
+from synerise_profiles._core.arguments import checks_init
+from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.types import Operation
 
 from .assembly import LineAssembler
 from .line_plan import LinePlan
-from .source import Source
+from .source import RecordReader, Source
 
 __all__ = ["SourceChain"]
 
 
+@checks_init
 class SourceChain:
-    """Several sources, read one after the other as one input of a run; a row is known by its file and its place."""
+    """Several sources by their names, read one after the other as one input of a run, such as several files.
+
+    The place of a row is the name of its source with the place in it. By one mapping with `group_by` the lines of an
+    order are one order in whatever sources they stand: adjacent where one ends and the next begins, and anywhere where
+    all were made with `sort=True`. Raises InvalidRequestError for what is no mapping from names to sources.
+    """
 
     unit = "place"
     """A place is a file with the place in it."""
 
     def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._sources = sources
+        given = cast("object", sources)
+        values = cast("Mapping[object, object]", given).values() if isinstance(given, Mapping) else ()
+        if not values or not all(isinstance(source, Source) for source in values):
+            problem = "expected sources by their names, such as {'a.csv': read_csv('a.csv', mapping)}"
+            raise InvalidRequestError(problem, field="sources")
+        self._sources = dict(sources)
         self._begins: list[tuple[int, str]] = []
         self._own_notes: dict[str, int] = {}
         self._assembler: LineAssembler | None = None
-        plans = [source.group_plan for source in sources.values()]
-        known = [plan for plan in plans if plan is not None]
         same = len({source.mapping_digest for source in sources.values()}) == 1
-        self._plan = _plan_of_all(known) if len(known) == len(plans) and same else None
-        self._is_sorted = all(source.is_sorted for source in sources.values())
+        readers = [reader for source in sources.values() if (reader := source.record_reader()) is not None]
+        self._readers = readers if same and len(readers) == len(sources) else []
+        self._is_sorted = all(reader.is_sorted for reader in readers)
         self.mapping_digest = next(iter(sources.values())).mapping_digest if same else None
         """The digest of the mapping that all have, as dead letters have it; None where they have several."""
-        is_apart = self._plan is not None and not self._is_sorted
+        is_apart = bool(self._readers) and not self._is_sorted
         self.order_digest: Callable[[int], str | None] | None = self._order_digest if is_apart else None
         """Returns what stands for the order of a row, by its index; None where no line of one can come further down."""
 
@@ -86,35 +98,33 @@ class SourceChain:
     def __iter__(self) -> Iterator[Any]:
         """Read the rows of all, from the first one."""
         self._begins, self._own_notes = [], {}
-        if self._plan is None:
-            return self._chained(_rows_of)
-        marks = {source.marks for source in self._sources.values()}
+        if not self._readers:
+            return self._chained(list(self._sources.values()))
+        marks = {reader.marks for reader in self._readers}
         self._assembler = LineAssembler(
-            self._plan,
+            _plan_of_all([reader.plan for reader in self._readers]),
             self._locate_record,
             self._note,
             unit=self.unit,
             is_sorted=self._is_sorted,
             marks=marks.pop() if len(marks) == 1 else ("", ""),
         )
-        return self._assembler.rows(self._chained(_records_of))
+        return self._assembler.rows(
+            self._chained([_placed(place, reader) for place, reader in enumerate(self._readers)])
+        )
 
-    def _chained(self, read: Callable[[int, Source], Iterator[Any]]) -> Iterator[Any]:
+    def _chained(self, parts: Sequence[Iterable[Any]]) -> Iterator[Any]:
         count = 0
-        for place, (name, source) in enumerate(self._sources.items()):
+        for name, part in zip(self._sources, parts, strict=True):
             self._begins.append((count, name))
-            for item in read(place, source):
+            for item in part:
                 count += 1
                 yield item
 
 
-def _rows_of(_: int, source: Source) -> Iterator[Any]:
-    return iter(source)
-
-
-def _records_of(place: int, source: Source) -> Iterator[Any]:
+def _placed(place: int, reader: RecordReader) -> Iterator[Any]:
     """Yield the records of a source with its place, and those that cannot be read as they are."""
-    for record in source.records():
+    for record in reader.read():
         yield record if record.__class__ is UnreadableRow else (place, record)
 
 

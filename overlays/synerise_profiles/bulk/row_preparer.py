@@ -29,7 +29,7 @@ from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.json_values import raised_problem
 
 from .asked_salts import AskedSalts
-from .repeat_counter import RepeatCounter
+from .open_chunk import RepeatCounter
 
 __all__ = ["ChunkerOptions", "PreparedBlock", "RowPreparer", "SaltOption"]
 

@@ -360,6 +360,7 @@ BAD_TIME = REST.replace("2026-01-01T08:00:00Z", "noon").replace("tea", "jug")
     [
         ([f"1,1,{REST}", f"1,1,{BAD_TIME}"], 2, []),
         ([f"1,1,{BAD_TIME}", f"1,1,{REST}"], 2, []),
+        ([f"1,1,{BAD_TIME}", f"1,1,{BAD_TIME.replace('noon', 'night')}"], 2, []),
         ([f"1,1,{BAD_TIME}", f"1,1,{BAD_TIME}", f"2,2,{REST}"], 0, ["jug", "jug", "tea"]),
         ([f"2,2,{REST}", f"1,1,{BAD_TIME}", f"3,3,{REST}"], 0, ["jug", "tea", "tea"]),
     ],

@@ -83,7 +83,7 @@ class DoubtfulKeys:
 
     def _may_be_one(self, key: str, other: str) -> bool:
         is_same = self._solid_part(key) == self._solid_part(other)
-        return is_same and self._is_doubtful(key) != self._is_doubtful(other)
+        return is_same and (self._is_doubtful(key) or self._is_doubtful(other))
 
     def _solid_part(self, key: str) -> str:
         parts = key.split("\0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -478,3 +479,13 @@ def test_a_chain_is_of_sources(sources):
     """By their names."""
     with pytest.raises(InvalidRequestError, match="expected sources by their names"):
         SourceChain(sources)
+
+
+@pytest.mark.parametrize("second", [f"1,11,{REST}", bad(f"1,11,{REST}")])
+def test_sources_that_are_joined_by_the_caller_are_told(second):
+    """They do not know of each other: the run sees that two orders are one event."""
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    sources = [read_csv(io.StringIO(HEADER + line), purchases) for line in (GOOD, second.replace("tea", "cup"))]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(itertools.chain(*sources))
+        assert sum(count for text, count in report.notes.items() if "overwrites that one" in text) == 1

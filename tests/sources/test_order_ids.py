@@ -338,6 +338,7 @@ def test_several_files_are_one_source(tmp_path):
         return SourceChain(sources)
 
     source = chain()
+    assert repr(source) == "<SourceChain of a.csv, b.csv, c.csv>"
     first, joined, again, taken = source
     assert [first["orderId"], len(joined["products"])] == ["11", 2]
     assert [source.locate(index) for index in range(4)] == ["a.csv:2", "a.csv:3", "b.csv:3", "b.csv:4"]

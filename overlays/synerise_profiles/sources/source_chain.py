@@ -55,6 +55,9 @@ class SourceChain:
         self.order_digest: Callable[[int], str | None] | None = self._order_digest if is_apart else None
         """Returns what stands for the order of a row, by its index; None where no line of one can come further down."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(self._sources)}>"
+
     def check(self, operation: Operation) -> None:
         """Raise InvalidRequestError if a mapping is made for another operation."""
         for source in self._sources.values():

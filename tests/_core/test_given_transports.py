@@ -296,3 +296,12 @@ def test_an_unwritable_key_log_is_told_by_its_variable(monkeypatch: pytest.Monke
         pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE: "),
     ):
         client.tags.list()
+
+
+def test_a_header_of_a_proxys_connection_is_refused() -> None:
+    """As the others of the connection are."""
+    with (
+        Synerise(token="t") as client,
+        pytest.raises(ConfigurationError, match="Proxy-Connection is set by the client"),
+    ):
+        client.with_options(headers={"Proxy-Connection": "close"})

@@ -183,7 +183,7 @@ def holds_enum(value: Any) -> bool:
     if issubclass(type(value), Model):
         value = value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     if type(value) is dict:
-        fields: dict[Any, Any] = value
+        fields = cast("dict[object, Any]", value)
         is_key = set(map(type, fields)) != {str} and any(map(holds_enum, fields))
         return is_key or any(map(holds_enum, fields.values()))
     if type(value) is list or type(value) is tuple:

@@ -87,17 +87,23 @@ class RowEncoder:
     def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
         self._allow_null = allow_null
+        self.copies_first = has_enums_of_their_own()
+        """Whether each row is copied before it is written."""
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
         # Rows that can be read only once, and were, by their ids.
         self._read: dict[int, tuple[Any, RefusedError]] = {}
+
+    def look_for_enums(self) -> None:
+        """Take note of new classes of enums, for the rows that are written next: one may have a `value` of its own."""
+        self.copies_first = has_enums_of_their_own()
 
     def encode(self, row: Any) -> tuple[bytes, Any]:
         """Write a row; return its bytes, and the row as plain values. Raises RefusedError.
 
         All that is asked of a row later is asked of these: `reject_nulls` alone takes the row as it was given.
         """
-        if not has_enums_of_their_own():
+        if not self.copies_first:
             try:
                 item = orjson.dumps(row, exact_default, EXACT_OPTIONS)
             except TypeError as error:
@@ -218,7 +224,7 @@ class BlockScanner:
     def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
         """Return rows as plain values, and written; None if one cannot be written."""
         is_plain = all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block)))
-        if is_plain and not has_enums_of_their_own():
+        if is_plain and not self._encoder.copies_first:
             rows = fields_of_rows(block)
             written = self._write(rows)
             if written is not None:

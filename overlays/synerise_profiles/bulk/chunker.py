@@ -188,6 +188,7 @@ class Chunker:
     def _put_block(self, block: Sequence[Any]) -> None:
         """Check rows together, and write them together where there are no suspects; else put them one by one."""
         scan = None
+        self.preparer.encoder.look_for_enums()
         if len(block) >= _MIN_BLOCK_ROWS and self.batch_operation.build_request is None:
             scan = self._scanner.scan(block)
         if scan is None:

@@ -223,6 +223,7 @@ class BlockScanner:
 
     def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
         """Return rows as plain values, and written; None if one cannot be written."""
+        self._encoder.look_for_enums()
         is_plain = all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block)))
         if is_plain and not self._encoder.copies_first:
             rows = fields_of_rows(block)

@@ -188,7 +188,6 @@ class Chunker:
     def _put_block(self, block: Sequence[Any]) -> None:
         """Check rows together, and write them together where there are no suspects; else put them one by one."""
         scan = None
-        self.preparer.encoder.look_for_enums()
         if len(block) >= _MIN_BLOCK_ROWS and self.batch_operation.build_request is None:
             scan = self._scanner.scan(block)
         if scan is None:
@@ -295,6 +294,7 @@ class Chunker:
     def _put_rows(self, block: Sequence[Any], scan: BlockScan) -> None:
         """Put rows one by one, until a chunk is full; those that the block's check cleared are not checked again."""
         reference = self._options.reference
+        self.preparer.encoder.look_for_enums()
         for place, row in enumerate(block):
             index = self.rows_read
             try:

@@ -266,3 +266,11 @@ def largest_body(error: BaseException) -> int:
             sizes += [len(part) for part in parts if isinstance(part, bytes)]
         each = each.__cause__ or each.__context__
     return max(sizes)
+
+
+def test_headers_are_asked_for_by_any_key() -> None:
+    """One that is no text is not there, as in any mapping."""
+    headers: Any = LazyHeaders(RAW)
+    assert 5 not in headers
+    assert headers.get(None) is None
+    assert "x-twice" in headers

@@ -33,6 +33,7 @@ from .leases import (
     is_reusable,
     is_usable,
     may_resend,
+    raise_if_unsent,
     step_seconds,
 )
 from .response_reading import ReadResponse, read_raw
@@ -229,6 +230,7 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 lease.state.handle_head(response.status)
             except BaseException as error:
                 await lease.connection.aclose()
+                raise_if_unsent(lease.state, error)
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
             else:

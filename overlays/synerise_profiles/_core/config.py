@@ -66,7 +66,7 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def _is_header_text(value: str) -> bool:
-    return value.isascii() and value.isprintable()
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _is_proxy_url(value: object) -> bool:

@@ -6,26 +6,26 @@ A text names the host and what led to it, but nothing that was sent or received:
 from __future__ import annotations
 
 import errno
-import os
 import re
 import socket
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
 import attrs
+import httpcore
 import httpx
 
 from synerise_profiles_api import settings
 
 from .attempts import TransportFailure
 from .config import Options
-from .response_reading import ResponseTooLargeError
+from .opening import find_proxy
+from .response_reading import GivenTransportError, ResponseTooLargeError, UnsentRequestError
 from .retry import AttemptFailure
 
-__all__ = ["certificate_problem", "transport_failure"]
+__all__ = ["transport_failure"]
 
 _SENT: Final = AttemptFailure()
 _UNSENT: Final = AttemptFailure(maybe_received=False)
@@ -40,12 +40,20 @@ _FAILURES_BY_EXCEPTION: Final[tuple[tuple[type[httpx.RequestError], str, Attempt
     (httpx.ConnectError, "no connection to {target} could be made", _UNSENT),
     (httpx.ProxyError, "the proxy made no connection to {target}", _UNSENT),
     (httpx.UnsupportedProtocol, "the URL's scheme is not supported", _PERMANENT_UNSENT),
+    (UnsentRequestError, "the request is not valid HTTP", _PERMANENT_UNSENT),
     (httpx.LocalProtocolError, "the request is not valid HTTP", _PERMANENT_SENT),
     (httpx.RemoteProtocolError, "{target} closed the connection early, or its answer is not valid HTTP", _SENT),
     (httpx.DecodingError, "the answer cannot be decompressed", _SENT),
     (ResponseTooLargeError, "the answer is larger than max_response_bytes allows", _PERMANENT_SENT),
 )
 _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+_PROOFS: Final = (
+    *(httpcore.ConnectError, httpcore.ConnectTimeout),
+    *(ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError),
+)
+"""What can be raised only before anything is sent."""
+_PROOFS_BY_NAME: Final = frozenset({"ClientConnectorError", "ConnectionTimeoutError", "ServerFingerprintMismatch"})
+"""So too of aiohttp; its other errors of connections may come later."""
 _CREDENTIALS_REFUSED: Final = "407"
 _CREDENTIALS_HINT: Final = "so the credentials in the URL of the proxy (proxy=..., or HTTPS_PROXY) are missing or wrong"
 _CERTIFICATE_HINT: Final = (
@@ -53,10 +61,17 @@ _CERTIFICATE_HINT: Final = (
 )
 
 
-def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy: bool) -> TransportFailure:
-    """Say what an exception of a transport means."""
+def transport_failure(error: httpx.RequestError, options: Options) -> TransportFailure:
+    """Say what an exception of a transport means; nothing of one that the caller gave is chained."""
+    target, via_proxy = _target(options), find_proxy(options) is not None
+    given = error if isinstance(error, GivenTransportError) else None
+    if given is not None:
+        raised = given.raised
+        if not isinstance(raised, httpx.RequestError):
+            problem = f"the given transport raised {type(raised).__name__} in a request to {target}"
+            return TransportFailure(problem=problem, meaning=_SENT, timed_out=False, cause=None)
+        error = raised if given.is_unsent else _proven(raised)
     error = _by_its_cause(error)
-    target = _target(options)
     problem, meaning = f"the connection to {target} broke", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
         if isinstance(error, exception_type):
@@ -78,8 +93,31 @@ def transport_failure(error: httpx.RequestError, options: Options, *, via_proxy:
         problem=problem,
         meaning=meaning,
         timed_out=isinstance(error, httpx.TimeoutException),
-        cause=None if isinstance(error, httpx.ProtocolError) else error,
+        cause=None if given is not None or isinstance(error, httpx.ProtocolError) else error,
     )
+
+
+def _proven(error: httpx.RequestError) -> httpx.RequestError:
+    """Return what a given transport says of connecting as something that came later, unless its cause proves it.
+
+    The one of `httpx-aiohttp` calls it a timeout of connecting too that the server broke off after it had read all.
+    """
+    if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) or _proves_unsent(error):
+        return error
+    if error.__cause__ is None:
+        is_timeout = isinstance(error, httpx.ConnectTimeout)
+    else:
+        is_timeout = any(isinstance(each, TimeoutError) for each in _chain(error))
+    return httpx.ReadTimeout("") if is_timeout else httpx.ReadError("")
+
+
+def _proves_unsent(error: BaseException) -> bool:
+    """Whether an exception, or a cause of it, can come only before anything is sent. Its contexts are no causes."""
+    if isinstance(error, _PROOFS) or any(kind.__name__ in _PROOFS_BY_NAME for kind in type(error).__mro__):
+        return True
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_proves_unsent, cast("BaseExceptionGroup[BaseException]", error).exceptions))
+    return error.__cause__ is not None and _proves_unsent(error.__cause__)
 
 
 def _by_its_cause(error: httpx.RequestError) -> httpx.RequestError:
@@ -91,16 +129,6 @@ def _by_its_cause(error: httpx.RequestError) -> httpx.RequestError:
     found = httpx.ConnectError(str(error))
     found.__cause__ = error
     return found
-
-
-def certificate_problem() -> str | None:
-    """Say which variable of the environment names no certificates; None if there is nothing wrong with them."""
-    for variable, kind, fits in (("SSL_CERT_FILE", "file", Path.is_file), ("SSL_CERT_DIR", "folder", Path.is_dir)):
-        name = os.environ.get(variable)
-        if name and not fits(Path(name)):
-            problem = f"is no {kind}" if Path(name).exists() else "is not there"
-            return f"{variable}: what it names {problem}; correct the variable, or unset it"
-    return None
 
 
 def _target(options: Options) -> str:

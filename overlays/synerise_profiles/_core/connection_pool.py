@@ -28,6 +28,7 @@ from .leases import (
     is_reusable,
     is_usable,
     may_resend,
+    raise_if_unsent,
     step_seconds,
 )
 from .places import Place, Places
@@ -203,6 +204,7 @@ class LeasingTransport(httpx.BaseTransport):
                 response = lease.connection.handle_request(message)
                 lease.state.handle_head(response.status)
             except Exception as error:
+                raise_if_unsent(lease.state, error)
                 if not may_resend(message, lease.state, error, was_kept=lease is kept):
                     raise
             else:

@@ -137,8 +137,8 @@ class ConnectionManager:
 
     def _open(self, operation: str) -> Transport:
         # Building a client costs nothing: httpx, httpcore and the event loops that it knows are loaded here.
-        from .opening import open_httpx_transport  # noqa: PLC0415
-        from .transport import RequestBuilder, Transport, origin_of  # noqa: PLC0415
+        from .opening import open_httpx_transport, origin_of  # noqa: PLC0415
+        from .transport import RequestBuilder, Transport  # noqa: PLC0415
 
         if self._pid != os.getpid():
             # A child of fork must not write to its parent's sockets, nor wait for locks that its threads held.
@@ -231,8 +231,8 @@ class AsyncConnectionManager:
     def _open(self, loop: object, operation: str) -> AsyncTransport:
         # As above.
         from .async_connection_pool import AsyncLeasingTransport  # noqa: PLC0415
-        from .opening import open_async_httpx_transport  # noqa: PLC0415
-        from .transport import AsyncTransport, RequestBuilder, origin_of  # noqa: PLC0415
+        from .opening import open_async_httpx_transport, origin_of  # noqa: PLC0415
+        from .transport import AsyncTransport, RequestBuilder  # noqa: PLC0415
 
         if self.closed:
             raise _closed_error(operation)

@@ -15,7 +15,16 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _OWN_NAMES: Final = frozenset(
     {
         *("accept", "accept-encoding", "api-version", "authorization", "connection", "cookie", "expect", "host"),
-        *("keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "user-agent"),
+        *(
+            "keep-alive",
+            "proxy-authorization",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "user-agent",
+        ),
     }
 )
 _OWN_PREFIX: Final = "content-"

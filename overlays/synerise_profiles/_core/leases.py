@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import httpcore
 import httpx
 
-from .response_reading import CUT_SHORT, ResponseTooLargeError, is_success
+from .response_reading import CUT_SHORT, ResponseTooLargeError, UnsentRequestError, is_success
 
 __all__ = [
     "NO_CONTENT",
@@ -34,6 +34,7 @@ __all__ = [
     "is_reusable",
     "is_usable",
     "may_resend",
+    "raise_if_unsent",
     "step_seconds",
 ]
 
@@ -310,6 +311,12 @@ def may_resend(request: CoreRequest, state: ExchangeState, error: BaseException,
     if not was_kept or state.received or not isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError):
         return False
     return _is_reading(request) or not state.has_sent
+
+
+def raise_if_unsent(state: ExchangeState, error: BaseException) -> None:
+    """Raise UnsentRequestError for a request that was refused as no valid HTTP before any of it has left."""
+    if isinstance(error, httpcore.LocalProtocolError) and not (state.has_sent or state.is_cut):
+        raise UnsentRequestError(str(error)) from None
 
 
 def came_too_early(request: CoreRequest, status: int, *, was_kept: bool) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
@@ -16,13 +19,23 @@ from synerise_profiles.errors import ConfigurationError
 from .async_connection_pool import AsyncLeasingTransport
 from .base_url import is_loopback
 from .config import Options
-from .connection_failures import certificate_problem
 from .connection_pool import LeasingTransport
 from .proxy_transport import ProxyTransport
 
-__all__ = ["find_proxy", "open_async_httpx_transport", "open_httpx_transport", "ssl_context", "user_agent"]
+__all__ = [
+    "find_proxy",
+    "is_given",
+    "open_async_httpx_transport",
+    "open_httpx_transport",
+    "origin_of",
+    "ssl_context",
+    "user_agent",
+]
 
 T = TypeVar("T")
+
+_OF_HTTPX: Final = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, ProxyTransport)
+_WITH_CALLERS_FUNCTION: Final = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
 
 
 def open_httpx_transport(options: Options) -> httpx.BaseTransport:
@@ -51,6 +64,19 @@ def _open(options: Options, leasing: Callable[..., T], by_httpx: Callable[..., T
         raise _unusable_proxy(error) from None
 
 
+def origin_of(httpx_transport: object) -> httpcore.Origin | None:
+    """Return the one host of a transport that leases connections; None for any other transport."""
+    return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
+
+
+def is_given(httpx_transport: object) -> bool:
+    """Whether a transport is of the caller's own kind, so that it may raise anything, and mean by it what it will.
+
+    Those of httpx around a function or an application of the caller's raise what that does, as a hook would.
+    """
+    return type(httpx_transport) not in _OF_HTTPX and not isinstance(httpx_transport, _WITH_CALLERS_FUNCTION)
+
+
 def _limits(options: Options) -> httpx.Limits:
     # As many idle connections as busy ones: a pool of threads would otherwise open new ones for most of its requests.
     return httpx.Limits(max_connections=options.max_connections, max_keepalive_connections=options.max_connections)
@@ -61,14 +87,28 @@ def ssl_context(options: Options) -> ssl.SSLContext:
     if isinstance(options.verify, ssl.SSLContext):
         return options.verify
     if options.verify:
-        problem = certificate_problem()
+        problem = _certificate_problem()
         if problem is not None:
             raise ConfigurationError(problem)
     try:
         return httpx.create_ssl_context(verify=options.verify)
-    except OSError:  # an SSLError is one
-        problem = "the file that it names cannot be read as certificates in PEM; correct the variable, or unset it"
-        raise ConfigurationError(f"SSL_CERT_FILE: {problem}") from None
+    except OSError as error:  # an SSLError is one
+        key_log = os.environ.get("SSLKEYLOGFILE")
+        if key_log and error.filename == key_log:
+            problem = "SSLKEYLOGFILE: the file that it names cannot be written"
+        else:
+            problem = "SSL_CERT_FILE: the file that it names cannot be read as certificates in PEM"
+        raise ConfigurationError(f"{problem}; correct the variable, or unset it") from None
+
+
+def _certificate_problem() -> str | None:
+    """Say which variable of the environment names no certificates; None if there is nothing wrong with them."""
+    for variable, kind, fits in (("SSL_CERT_FILE", "file", Path.is_file), ("SSL_CERT_DIR", "folder", Path.is_dir)):
+        name = os.environ.get(variable)
+        if name and not fits(Path(name)):
+            problem = f"is no {kind}" if Path(name).exists() else "is not there"
+            return f"{variable}: what it names {problem}; correct the variable, or unset it"
+    return None
 
 
 def find_proxy(options: Options) -> str | None:

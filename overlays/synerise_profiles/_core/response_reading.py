@@ -14,21 +14,24 @@ import inspect
 import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import attrs
 import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.json_values import is_of_a_signal
 
 __all__ = [
     "CUT_SHORT",
     "BodyReader",
+    "GivenTransportError",
     "LazyHeaders",
     "ReadResponse",
     "RequestTrace",
     "ResponseTooLargeError",
+    "UnsentRequestError",
     "checked_response",
     "is_success",
     "read_raw",
@@ -39,11 +42,28 @@ CUT_SHORT: Final = "a success of a request that could not be sent whole"
 _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 _BEGUN: Final = "send_request_headers.started"
+_REFUSED: Final = "send_request_headers.failed"
 _FAILED: Final = frozenset({"send_request_headers.failed", "send_request_body.failed"})
 
 
 class ResponseTooLargeError(httpx.RequestError):
     """The body of a response is larger than the client takes, as it arrived or unpacked."""
+
+
+class UnsentRequestError(httpx.LocalProtocolError):
+    """A request is not valid HTTP, and nothing of it was sent."""
+
+
+class GivenTransportError(httpx.RequestError):
+    """What a transport of the caller's `raised`. Its text may quote the URL or the body, so it is shown nowhere.
+
+    `is_unsent` says that the transport has told its steps, and that sending was none of them.
+    """
+
+    def __init__(self, raised: Exception, *, is_unsent: bool) -> None:
+        super().__init__(type(raised).__name__)
+        self.raised = raised
+        self.is_unsent = is_unsent
 
 
 class _Decompressor(Protocol):
@@ -81,6 +101,8 @@ class LazyHeaders(Mapping[str, str]):
         return self._parsed
 
     def __getitem__(self, name: str) -> str:
+        if not isinstance(cast("object", name), str):
+            raise KeyError(name)
         wanted = name.lower().encode("utf-8", "surrogatepass")
         found = self._values.get(wanted)
         if found is None:
@@ -90,7 +112,7 @@ class LazyHeaders(Mapping[str, str]):
         return found.decode("ascii") if found.isascii() else self._headers()[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._headers()
+        return isinstance(name, str) and name in self._headers()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._headers())
@@ -120,10 +142,11 @@ class RequestTrace:
     """The steps of one request on connections of httpx. What only a proxy was asked does not count as sent.
 
     httpcore calls the `trace` in a request's extensions at each of its steps. Other transports leave it alone, and then
-    nothing is known.
+    nothing is known. `is_given` says that the transport is the caller's, whose exceptions are hidden in one of ours.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_given: bool) -> None:
+        self._is_given = is_given
         self._is_told = self._has_begun = self._is_cut = False
 
     def note(self, step: str, facts: Mapping[str, Any]) -> None:
@@ -133,7 +156,10 @@ class RequestTrace:
         if name == _BEGUN:
             self._has_begun = self._has_begun or facts["request"].method != b"CONNECT"
         elif name in _FAILED:
-            self._is_cut = self._has_begun and isinstance(facts["exception"], httpcore.WriteError)
+            exception = facts["exception"]
+            self._is_cut = self._has_begun and isinstance(exception, httpcore.WriteError)
+            if name == _REFUSED and isinstance(exception, httpcore.LocalProtocolError):
+                self._has_begun = False  # it was looked at before it is written
 
     async def note_async(self, step: str, facts: Mapping[str, Any]) -> None:
         """Note a step, as httpcore's async connections tell it."""
@@ -148,6 +174,18 @@ class RequestTrace:
     def told_by_step(self) -> Generator[None]:
         """Raise what goes wrong before the request itself as what it is: there is no connection yet."""
         try:
+            with self._told_by_step():
+                yield
+        except (ConfigurationError, MemoryError):
+            raise
+        except Exception as error:
+            if not self._is_given or is_of_a_signal(error):
+                raise
+            raise GivenTransportError(error, is_unsent=self._is_told and not self._has_begun) from None
+
+    @contextlib.contextmanager
+    def _told_by_step(self) -> Generator[None]:
+        try:
             yield
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             if self._is_told and not self._has_begun:
@@ -156,6 +194,10 @@ class RequestTrace:
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
             if self._is_told and not self._has_begun:
                 raise httpx.ProxyError("it broke off") from (error if isinstance(error, httpx.NetworkError) else None)
+            raise
+        except httpx.LocalProtocolError as error:
+            if self._is_told and not self._has_begun:
+                raise UnsentRequestError(str(error)) from None
             raise
 
 

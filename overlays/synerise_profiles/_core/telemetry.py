@@ -230,7 +230,7 @@ class _AttemptSpan:
         if self._token is not None:
             context.detach(self._token)
         if exc is not None:
-            self._fail(type(exc).__qualname__)
+            self._fail(type(getattr(exc, "raised", exc)).__qualname__)
         instruments().duration.record(time.perf_counter() - self._began, self._metric_attributes)
         self._span.end()
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
-import h11
 import httpcore
 import httpx
 
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.types import Request, Response
+from synerise_profiles_api.types import Operation, Request, Response
 
 from .arguments import configuration_error, refuse_coroutine
 from .async_connection_pool import AsyncLeasingTransport
@@ -29,32 +28,23 @@ from .auth import AsyncAuth, Auth
 from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
+from .header_lines import CheckedLines, lines_of
 from .instruments import is_traced
 from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
-from .opening import find_proxy, user_agent
+from .opening import is_given, user_agent
 from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
 from .telemetry import OperationSpan
 from .timing import Timing
 from .tokens import Token
 
-__all__ = [
-    "AsyncTransport",
-    "RequestBuilder",
-    "Transport",
-    "origin_of",
-]
+__all__ = ["AsyncTransport", "RequestBuilder", "Transport"]
 
 T = TypeVar("T")
-_CheckedHeaders: TypeAlias = tuple[Sequence[tuple[bytes, bytes]], bytes]
 
 _MAX_TARGET_LENGTH: Final = 50_000  # longer ones are left to httpx, which knows what a URL may hold
 _GRACE_SECONDS: Final = 0.05
 _JSON_HEADER: Final = (b"Content-Type", b"application/json")
-_NAMES_FOR_H11: Final = frozenset(
-    {b"host", b"content-length", b"connection", b"expect", b"transfer-encoding", b"upgrade"}
-)
-_MAX_CHECKED_HEADERS: Final = 128
 _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -70,7 +60,7 @@ class RequestBuilder:
             (b"User-Agent", user_agent(options).encode("ascii")),
             (b"Accept-Encoding", b"gzip, deflate"),
         ]
-        self._checked: dict[Hashable, _CheckedHeaders] = {}
+        self._lines = CheckedLines(self.headers, _headers_of)
 
     def build(
         self,
@@ -81,13 +71,24 @@ class RequestBuilder:
         further_headers: Mapping[str, str],
     ) -> httpx.Request | CoreRequest:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
-        operation, content, origin = request.operation, request.content, self._origin
+        operation, content, origin = request.operation, _bytes_of(request), self._origin
         path = f"{request.path}?{request.query}" if request.query else request.path
+        if not path.isprintable() or " " in path:
+            problem = "the path and query hold white space or control characters"
+            raise InvalidRequestError(problem, operation=operation.name)
         extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
+        length = len(content or b"")
+        has_length = content is not None or operation.http_method in _METHODS_WITH_BODY
         try:
             if origin is None:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
-                url, headers = httpx.URL(self.base_url + path), self._headers_of(request, token, further_headers)
+                url, headers = (
+                    httpx.URL(self.base_url + path),
+                    [*self.headers, *_headers_of(operation, content is not None)],
+                )
+                headers += _headers_of_call(token, further_headers)
+                if has_length:
+                    headers.append((b"Content-Length", b"%d" % length))
                 method = operation.http_method
                 return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
             target = f"{self._target_prefix}{path}".encode("ascii")
@@ -96,57 +97,38 @@ class RequestBuilder:
         except (httpx.InvalidURL, UnicodeEncodeError):
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
-        needed, lines = self._checked_headers(request, token, further_headers)
-        extensions["content_length"] = 0 if content is None else len(content)
-        extensions["header_lines"] = lines
+        extensions["content_length"] = length
+        lines = self._lines.of_operation(operation, content is not None)
+        extensions["header_lines"] = lines + lines_of(_headers_of_call(token, further_headers))
         return CoreRequest(
             operation.http_method.encode("ascii"),
             CoreTarget(origin, target),
-            headers=needed,
+            headers=self._lines.needed(length if has_length else None),
             stream=Content(content) if content else NO_CONTENT,
             extensions=extensions,
         )
 
-    def _headers_of(
-        self, request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
-    ) -> list[tuple[bytes, bytes]]:
-        operation, content = request.operation, request.content
-        headers = [*self.headers, (b"Accept", operation.accept.encode("ascii"))]
-        further = (*operation.headers, *further_headers.items())
-        headers += [(name.encode("ascii"), value.encode("ascii")) for name, value in further]
-        if token is not None:
-            headers.append((b"Authorization", token.header))
-        if content is not None:
-            headers += (_JSON_HEADER, (b"Content-Length", b"%d" % len(content)))
-        elif operation.http_method in _METHODS_WITH_BODY:
-            headers.append((b"Content-Length", b"0"))
-        return headers
 
-    def _checked_headers(
-        self, request: Request[Any], token: Token | None, further_headers: Mapping[str, str]
-    ) -> _CheckedHeaders:
-        """Return headers that h11 has looked at, once for many requests: those that it needs, and the lines of others.
+def _bytes_of(request: Request[Any]) -> bytes | None:
+    """Return the content of a request. Raises InvalidRequestError for one that is no bytes."""
+    content = cast("object", request.content)
+    if content is None or isinstance(content, bytes):
+        return content
+    if isinstance(content, bytearray | memoryview):
+        return bytes(cast("Any", content))  # a memoryview may count in items of several bytes
+    problem = f"content: expected bytes, got {type(content).__name__}"
+    raise InvalidRequestError(problem, operation=request.operation.name)
 
-        It goes through all that it is given eight times a request.
-        """
-        operation, content = request.operation, request.content
-        length = None if content is None else len(content)
-        own = (operation.http_method, operation.accept, operation.headers)
-        key = (own, length, token and token.header, *further_headers.items())
-        checked = self._checked.get(key)
-        if checked is None:
-            headers = self._headers_of(request, token, further_headers)
-            needed = [item for item in headers if item[0].lower() in _NAMES_FOR_H11]
-            try:
-                h11.Request(method=operation.http_method, target=b"/", headers=headers)
-                kept = h11.Request(method=operation.http_method, target=b"/", headers=needed).headers
-            except h11.LocalProtocolError:
-                return headers, b""  # the connection says the same, where it is told
-            checked = kept, b"".join([b"%s: %s\r\n" % item for item in headers if item not in needed])
-            if len(self._checked) >= _MAX_CHECKED_HEADERS:
-                self._checked.clear()
-            self._checked[key] = checked
-        return checked
+
+def _headers_of(operation: Operation, has_content: bool) -> list[tuple[bytes, bytes]]:  # noqa: FBT001 - a fact
+    given = (("Accept", operation.accept), *operation.headers)
+    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in given]
+    return [*headers, _JSON_HEADER] if has_content else headers
+
+
+def _headers_of_call(token: Token | None, further_headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in further_headers.items()]
+    return headers if token is None else [*headers, (b"Authorization", token.header)]
 
 
 class Transport:
@@ -163,6 +145,7 @@ class Transport:
         self.auth: Auth | None = None
         self._builder = builder
         self._timing = timing
+        self._is_given = is_given(httpx_transport)
         self._exchange: Callable[[Any, int], ReadResponse] = (
             httpx_transport.exchange if isinstance(httpx_transport, LeasingTransport) else self._exchange_by_httpx
         )
@@ -196,9 +179,7 @@ class Transport:
             try:
                 response = exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
-                next_action = call.handle_failure(
-                    transport_failure(error, options, via_proxy=find_proxy(options) is not None)
-                )
+                next_action = call.handle_failure(transport_failure(error, options))
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
@@ -218,7 +199,7 @@ class Transport:
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
-        trace = RequestTrace()
+        trace = RequestTrace(is_given=self._is_given)
         request.extensions["trace"] = trace.note
         bounds = until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext()
         with trace.told_by_step(), bounds:
@@ -249,6 +230,7 @@ class AsyncTransport:
         self.auth: AsyncAuth | None = None
         self._builder = builder
         self._timing = timing
+        self._is_given = is_given(httpx_transport)
         self._exchange: Callable[[Any, int], Awaitable[ReadResponse]] = (
             httpx_transport.exchange if isinstance(httpx_transport, AsyncLeasingTransport) else self._exchange_by_httpx
         )
@@ -282,9 +264,7 @@ class AsyncTransport:
             try:
                 response = await exchange(http_request, options.max_response_bytes)
             except httpx.RequestError as error:
-                next_action = call.handle_failure(
-                    transport_failure(error, options, via_proxy=find_proxy(options) is not None)
-                )
+                next_action = call.handle_failure(transport_failure(error, options))
             else:
                 next_action = call.handle_response(response, token)
             if options.on_response is not None:
@@ -304,7 +284,7 @@ class AsyncTransport:
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         left = request.extensions["deadline"] - time.monotonic()
-        trace = RequestTrace()
+        trace = RequestTrace(is_given=self._is_given)
         request.extensions["trace"] = trace.note_async
         with trace.told_by_step():
             # A step's own timeout comes first where it can, since it says which step it was.
@@ -331,11 +311,6 @@ class AsyncTransport:
         finally:
             await response.aclose()
         return reader.response(response)
-
-
-def origin_of(httpx_transport: object) -> httpcore.Origin | None:
-    """Return the one host of a transport that leases connections; None for any other transport."""
-    return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
 
 
 def _refuse_coroutine(hook: str, outcome: object) -> None:

@@ -41,7 +41,8 @@ from .report import DeltaPlan, DeltaReport
 from .rows import GoneRows
 from .settings import DeltaArguments, DeltaSettings, PlanArguments
 from .state import DeltaState
-from .state_file import DeltaStateError, state_target
+from .state_errors import DeltaStateError
+from .state_file import state_target
 
 if TYPE_CHECKING:
     from synerise_profiles._core.config import Options

@@ -585,9 +585,10 @@ def test_an_entry_that_was_cut_off_behind_its_statement_is_counted_once(
             raise KeyboardInterrupt
         return found
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(journal, "_execute", struck)
+    monkeypatch.setattr(journal, "_execute", struck)
+    with pytest.raises(KeyboardInterrupt):
         journal.record(1, entries[1])
+    monkeypatch.undo()
     journal.record(2, entries[2])
     journal.close()
     with closing(Journal(night, CALL)) as again:

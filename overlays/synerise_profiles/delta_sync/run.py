@@ -17,7 +17,7 @@ from synerise_profiles._batching.row_source import RowSource, rows_problem
 from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
-from synerise_profiles._core.error_chain import endings
+from synerise_profiles._core.error_chain import current_error, endings
 from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
@@ -134,7 +134,7 @@ class DeltaRun:
             try:
                 _end_early(run, state, error)
             finally:  # also where another one cut in
-                _end_early(run, state, sys.exception() or error)
+                _end_early(run, state, current_error(error))
             raise
 
     def close_state(self) -> None:

@@ -18,7 +18,6 @@ from synerise_profiles._batching.operations import BatchOperation
 from synerise_profiles._batching.poison_search import Evidence, PoisonSearch
 from synerise_profiles._batching.send_result import SendResult, as_not_found
 from synerise_profiles._batching.throttle import Pace, Throttle
-from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.logging import Outage
 from synerise_profiles._core.retry import RetryPolicy
 from synerise_profiles._core.timing import Timing
@@ -153,7 +152,7 @@ class Engine(Machine[BulkTask]):
 
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
-        self.failure = first_error(self.failure, error)
+        self.failure = error if self.failure is None else self.failure
         self._stop(raised_text(error), None)
 
     def close(self) -> None:
@@ -331,7 +330,7 @@ class Engine(Machine[BulkTask]):
         self.report.timings.held_seconds = self._throttle.held_seconds
         self._done = True  # from here on nothing is done again
         self._recorder.report_progress(0, now - self._started_at)
-        self.failure = first_error(self.failure, self._recorder.failure)
+        self.failure = self._recorder.failure if self.failure is None else self.failure
         return self.next() if is_asked and self._recorder.settled is not None else DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:

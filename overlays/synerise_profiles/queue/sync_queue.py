@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack
 
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._core.connections import warm_up
-from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -313,7 +312,7 @@ class Queue(HintsNames):
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
             sent.send(client.send, self._notes)
         except BaseException as error:  # noqa: BLE001 - it is told as a hook's is
-            sent.error = first_error(sent.error, error)
+            sent.error = error if sent.error is None else sent.error
         self._acquire()
         answer_result = self._core.on_result(task, sent.result, is_conclusive=sent.is_conclusive, hook_error=sent.error)
         self._notify_waiters()

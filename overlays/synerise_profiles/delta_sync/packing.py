@@ -33,7 +33,7 @@ def pack(file: StateFile, blocks: DigestBlocks, changing: Callable[[], AbstractC
             _renumber(file, blocks)
     packed_bytes = file.number("bytes an entry")
     if are_renumbered or not packed_bytes or file.size() > entries * packed_bytes * _MAX_GROWTH:
-        file.execute("VACUUM")
+        file.vacuum()
         with changing():
             file.set_number("bytes an entry", -(-file.size() // entries))
 

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["DeltaRun"]
 
 _KEY_VARIABLE: Final = "SYNERISE_STATE_KEY"
-_REPLACED: Final = "the state was removed or replaced during the run"
 _OWN_NAMES: Final = (taken_by(PlanArguments) - {"checks", "allow_null", "allow_unknown"}) | {"audit"}
 _SHARED_NAMES: Final = {"allow_null", "verify_sample"}
 """What the comparison and the bulk run have to know."""
@@ -140,9 +139,17 @@ class DeltaRun:
     def close_state(self) -> None:
         """Close the state of a run that came to its end; the report says what is wrong with it."""
         try:
-            self.state.close()
+            change = self.state.close()
         except DeltaStateError as error:
             self.report.state_problem = self.report.state_problem or _state_problem(error)
+        else:
+            self._tell_change(change)
+
+    def _tell_change(self, change: str | None) -> None:
+        if change is not None and not self.is_plan:
+            self.report.state_problem = (
+                f"the run is complete, but {change}: what was confirmed since is not in the file that is there"
+            )
 
     @property
     def tag(self) -> int | None:
@@ -157,8 +164,8 @@ class DeltaRun:
         report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
             return None
-        if not self.is_plan and self.state.was_replaced():
-            report.gone_problem = f"{_REPLACED}: nothing was done to the profiles that seem to be gone"
+        if not self.is_plan and (change := self.state.change()) is not None:
+            report.gone_problem = f"{change}: nothing was done to the profiles that seem to be gone"
             return None
         if self.comparison.unidentified:
             count = self.comparison.unidentified
@@ -265,10 +272,7 @@ class DeltaRun:
                 self.state.pack()
             except DeltaStateError as error:
                 report.state_problem = _state_problem(error)
-            if self.state.was_replaced():
-                report.state_problem = (
-                    f"the run is complete, but {_REPLACED}: what was confirmed since is not in the file that is there"
-                )
+            self._tell_change(self.state.change())
         self._complete_counts()
 
     def _complete_counts(self) -> None:

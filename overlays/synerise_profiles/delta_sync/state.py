@@ -304,13 +304,18 @@ class DeltaState:
         """Write the file anew, without the room between its entries, where there is too much of it."""
         pack(self._file, self._blocks, self.changing)
 
-    def was_replaced(self) -> bool:
-        """Whether the file was removed or replaced meanwhile, so that the next run knows nothing of this one."""
-        return self._file.was_replaced()
+    @property
+    def was_empty(self) -> bool:
+        """Whether the file was there and held nothing, so that all rows count as new."""
+        return self._file.was_empty
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def change(self) -> str | None:
+        """Return what somebody else did to the file meanwhile, so that the next run cannot know of this one."""
+        return self._file.change()
+
+    def close(self) -> str | None:
+        """Close the file; return what somebody else did to it."""
+        return self._file.close()
 
     def _without_digests(self, ids: Sequence[int]) -> list[bytes]:
         """Return the entries of these numbers with zeros for their digests."""

@@ -59,6 +59,9 @@ def state_target(path: object) -> Path:
     return target_of(path, "state")
 
 
+_CUT_TEXT: Final = "the state was cut by somebody else during the run"
+
+
 class _NoFile:
     """Stands for the file of a plan where there is none: an empty database in memory, so that nothing is written."""
 
@@ -76,8 +79,12 @@ class _NoFile:
 
 def _size_of(target: Path) -> int:
     """Return the size of a file, 0 where the log of a run that broke off may have a part of it."""
+    return target.stat().st_size if target.exists() and not _log_of(target) else 0
+
+
+def _log_of(target: Path) -> int:
     log = target.with_name(f"{target.name}-wal")
-    return target.stat().st_size if target.exists() and not (log.exists() and log.stat().st_size) else 0
+    return log.stat().st_size if log.exists() else 0
 
 
 class StateFile:
@@ -88,6 +95,8 @@ class StateFile:
         self._file: DatabaseFile | _NoFile
         try:
             size = _size_of(target)
+            self.was_empty = target.exists() and not target.stat().st_size and not _log_of(target)
+            """Whether the file was there and held nothing, as one that was cut."""
             if is_plan and not (target.exists() and target.stat().st_size):
                 self._file = _NoFile(target)
             else:
@@ -98,6 +107,8 @@ class StateFile:
             raise state_error(error) if isinstance(error, DatabaseFileError) else state_fault(error) from None
         self._database = self._file.connection
         self._target, self._id = target, file_id(target)
+        self._whole_bytes, self._was_cut = size, False
+        """How large the file has to be, as it never shrinks but when it is packed; and whether it was smaller."""
         self._numbers: dict[str, int] = {}
         """How many rows each table has, and what else is counted; the header holds it, so that what is lost is seen."""
         self._is_changed = False
@@ -185,6 +196,7 @@ class StateFile:
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what is inside as a whole: all of it survives the end of the process, or nothing of it is there."""
+        self.change()
         try:
             self.execute("BEGIN IMMEDIATE")
             yield
@@ -192,7 +204,7 @@ class StateFile:
                 self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _NUMBERS, orjson.dumps(self._numbers))
                 self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _SUM, self._sum())
             self.execute("COMMIT")
-            self._is_changed = False
+            self._is_changed, self._whole_bytes = False, self._bytes_there()
         except BaseException:
             if self._database.in_transaction:
                 self._database.rollback()
@@ -272,13 +284,41 @@ class StateFile:
         pages, page_bytes = self.execute("PRAGMA page_count"), self.execute("PRAGMA page_size")
         return int(pages[0][0]) * int(page_bytes[0][0])
 
-    def was_replaced(self) -> bool:
-        """Whether the file was removed, or another took its place, since it was opened."""
-        return file_id(self._target) != self._id
+    def vacuum(self) -> None:
+        """Write the file anew, without the room in it, by which it becomes smaller."""
+        self._whole_bytes = 0
+        self.execute("VACUUM")
 
-    def close(self) -> None:
-        """Close the file."""
+    def change(self) -> str | None:
+        """Return what somebody else did to the file since it was opened; None if nothing is seen."""
+        if file_id(self._target) != self._id:
+            return "the state was removed or replaced during the run"
+        self._was_cut = self._was_cut or self._bytes_there() < self._whole_bytes
+        return _CUT_TEXT if self._was_cut else None
+
+    def _bytes_there(self) -> int:
+        try:
+            return self._target.stat().st_size
+        except OSError:
+            return 0
+
+    def close(self) -> str | None:
+        """Close the file; return what is wrong with it then, by what its header says of its size."""
+        found = self.change()
         try:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
             raise state_fault(error) from None
+        return found if found is not None or isinstance(self._file, _NoFile) or _is_whole(self._target) else _CUT_TEXT
+
+
+def _is_whole(target: Path) -> bool:
+    """Whether a database that nobody has open is as large as its header says."""
+    try:
+        with target.open("rb") as file:
+            header = file.read(100)
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return False
+    page_bytes = int.from_bytes(header[16:18], "big")  # 4096, as all states have
+    return size > 0 and size == page_bytes * int.from_bytes(header[28:32], "big")

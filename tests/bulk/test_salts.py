@@ -23,7 +23,7 @@ from synerise_profiles import Synerise, events
 from synerise_profiles._batching import operations
 from synerise_profiles._batching.salting import RowSalter
 from synerise_profiles.bulk import JournalMismatchError, UnreadableRow, report_of
-from synerise_profiles.bulk.row_preparer import RepeatCounter
+from synerise_profiles.bulk.open_chunk import RepeatCounter
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.models import ClientIdentifier
 from synerise_profiles.sandbox import Outcome, Sandbox
@@ -310,8 +310,8 @@ def transaction() -> Any:
 
 def test_many_keys_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond what memory may hold they go through a file, and the counts are the same."""
-    monkeypatch.setattr("synerise_profiles.bulk.row_preparer._MAX_ROWS_IN_MEMORY", 1000)
-    monkeypatch.setattr("synerise_profiles.bulk.row_preparer._MAX_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("synerise_profiles.bulk.open_chunk._MAX_ROWS_IN_MEMORY", 1000)
+    monkeypatch.setattr("synerise_profiles.bulk.open_chunk._MAX_ROWS_AT_ONCE", 5)
     repeats = RepeatCounter()
     for n in range(5500):
         repeats.add(("key", n % 5000), n if n % 5000 < 100 else None)

@@ -69,6 +69,52 @@ def test_order_lines_by_a_mapping_file(tmp_path: Path, env: dict[str, str]) -> N
     assert line.startswith("--sort: ")
 
 
+ORDERS = """for = "transactions"
+group_by = "order"
+[columns]
+order = ["orderId", "eventSalt"]
+sku = ["products[].sku", "products[].name"]
+qty = "products[].quantity"
+[constants]
+"client.customId" = "c-1"
+"products[].finalUnitPrice.amount" = 2
+"products[].finalUnitPrice.currency" = "EUR"
+"paymentInfo.method" = "CARD"
+recordedAt = "2026-03-01T00:00:00Z"
+source = "WEB_DESKTOP"
+"""
+
+
+@pytest.mark.parametrize("flags", [[], ["--sort"]])
+@pytest.mark.parametrize("quantity", ["1", "z"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_order_is_one_whatever_files_its_lines_stand_in(
+    tmp_path: Path, sandbox: Sandbox, client: Synerise, env: dict[str, str], flags: list[str], quantity: str, form: str
+) -> None:
+    """Keys are known over all files; a letter of the later lines is not sent as the order, once it is mended."""
+    (tmp_path / "m.toml").write_text(ORDERS)
+    contents = {"a": ["1,tea,1", "2,cup,1"], "b": ["2,mug,1", f"1,jug,{quantity}", "3,pot,1"]}
+    for name, lines in contents.items():
+        rows = [dict(zip(("order", "sku", "qty"), line.split(","), strict=True)) for line in lines]
+        text = "\n".join(map(json.dumps, rows)) if form == "jsonl" else "\n".join(["order,sku,qty", *lines])
+        (tmp_path / f"{name}.{form}").write_text(text + "\n")
+    words = ["import", "transactions", f"a.{form}", f"b.{form}", "--mapping", "m.toml", "--dead-letter", "l"]
+    done = call(tmp_path, *words, *flags, env=env)
+    is_whole = bool(flags) and quantity == "1"
+    assert done.returncode == (0 if is_whole else 1), done.stderr
+    if not flags:
+        assert b"(b.%b:" % form.encode() in done.stdout
+        assert b"came before, at a.%b:" % form.encode() in done.stdout
+    letters = tmp_path / "l"
+    if letters.exists():
+        letters.write_text(letters.read_text().replace('"z"', '"1"'))
+        call(tmp_path, "replay", "l", "--mapping", "m.toml", "--dead-letter", "l", env=env)
+    known = client.profiles.find("by-custom-id", "c-1").client_id
+    orders = sandbox.store.transactions.of_profile(known)
+    goods = {order["orderId"]: [item["sku"] for item in order["products"]] for order in orders}
+    assert goods == {"1": ["tea", "jug"] if flags else ["tea"], "2": ["cup", "mug"], "3": ["pot"]}
+
+
 def test_what_is_wrong_with_a_mapping_file_is_told_by_line(tmp_path: Path) -> None:
     """A line for each issue with file and line: of its words, its fields, and columns that are not there."""
     (tmp_path / "c.csv").write_text("id,town\nc-1,Gdynia\n")

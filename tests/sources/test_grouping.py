@@ -256,7 +256,7 @@ def test_a_key_that_comes_again_in_another_form_is_refused():
     """It would overwrite the order above."""
     named = mapping({**COLUMNS, **NAMED})
     text = text_of([("1", *LINES[0][1:]), ("2", *LINES[2][1:]), ("1 ", *LINES[1][1:])])
-    assert "came before, further up" in list(map(brief, read_csv(io.StringIO(text), named)))[2]
+    assert "came before, at line 2, and" in list(map(brief, read_csv(io.StringIO(text), named)))[2]
 
 
 def test_letters_of_orders_keep_times_and_decimals_as_their_lines_have_them(tmp_path):

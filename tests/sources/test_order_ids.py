@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from synerise_profiles import Synerise
+from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles.bulk import UnreadableRow, read_dead_letter
 from synerise_profiles.sandbox import Sandbox
-from synerise_profiles.sources import MappingError, RowMapping, field, line_store, read_csv
+from synerise_profiles.sources import MappingError, RowMapping, SourceChain, field, line_store, read_csv
 from tests.sources.test_orders import CONSTANTS
 
 COLUMNS = {
@@ -322,3 +323,170 @@ def test_without_group_by_a_refused_row_with_the_salt_of_another_one_is_told(cho
     assert list(told.values()) == [1, 1]
     assert any("has the salt, time and profile of another row" in text for text in told)
     assert any("the order and the profile of another row" in text for text in told)
+
+
+def test_several_files_are_one_source(tmp_path):
+    """An order is one whatever files its lines stand in; the later one of two files says where the first stands."""
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    files = {"a.csv": [GOOD, f"2,2,{REST}"], "b.csv": [f"2,2,{REST}", f"1,11,{REST}", bad(OTHER)], "c.csv": [OTHER]}
+
+    def chain(**options):
+        sources = {}
+        for name, lines in files.items():
+            (tmp_path / name).write_text(HEADER + "\n".join(lines))
+            sources[name] = read_csv(tmp_path / name, purchases, **options)
+        return SourceChain(sources)
+
+    source = chain()
+    assert repr(source) == "<SourceChain of a.csv, b.csv, c.csv>"
+    first, joined, again, taken = source
+    assert [first["orderId"], len(joined["products"])] == ["11", 2]
+    assert [source.locate(index) for index in range(4)] == ["a.csv:2", "a.csv:3", "b.csv:3", "b.csv:4"]
+    assert "came before, at a.csv:2, and" in again.reason
+    assert again.part_of_order
+    assert "b.csv:4: " in taken.reason
+    assert "eventSalt is that of another order, at a.csv:2" in taken.reason
+    assert (len(taken.row), bool(taken.id_taken)) == (2, True)
+    assert source.order_digest(0) == source.order_digest(2) != source.order_digest(1)
+    whole, twin, other = chain(sort=True)
+    assert [len(row["products"]) for row in (whole, other)] == [2, 2]
+    assert "eventSalt is that of another order, at a.csv:2" in twin.reason
+
+
+BAD_TIME = REST.replace("2026-01-01T08:00:00Z", "noon").replace("tea", "jug")
+
+
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "marked", "left"),
+    [
+        ([f"1,1,{REST}", f"1,1,{BAD_TIME}"], 2, []),
+        ([f"1,1,{BAD_TIME}", f"1,1,{REST}"], 2, []),
+        ([f"1,1,{BAD_TIME}", f"1,1,{BAD_TIME.replace('noon', 'night')}"], 2, []),
+        ([f"1,1,{BAD_TIME}", f"1,1,{BAD_TIME}", f"2,2,{REST}"], 0, ["jug", "jug", "tea"]),
+        ([f"2,2,{REST}", f"1,1,{BAD_TIME}", f"3,3,{REST}"], 0, ["jug", "tea", "tea"]),
+    ],
+)
+def test_a_line_whose_key_is_in_doubt_is_not_sent_as_the_order_that_it_may_be_of(sort, lines, marked, left, tmp_path):
+    """Its time is a part of the key, and cannot be read; alone with its number, it is mended and sent."""
+    purchases = mapping({"No": ["orderId", field("eventSalt", template=BOTH)]}, ["No", "When"])
+    purchases = mapping({"No": ["orderId", "eventSalt"]}, ["No", "When"]) if sort else purchases
+    file, letters = tmp_path / "orders.csv", tmp_path / "letters.jsonl"
+    file.write_text(HEADER + "\n".join(lines))
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.bulk.create_transactions(read_csv(file, purchases, sort=sort), dead_letter=letters)
+        found = list(read_dead_letter(letters))
+        assert sum(bool(letter.get("part_of_order")) for letter in found) == marked
+        mended(letters, ("noon", "2026-01-01T08:00:00Z"))
+        client.bulk.replay(letters, mapping=purchases, dead_letter=letters)
+        assert (goods(client, sandbox) if left else []) == left
+        if marked:
+            assert all("cannot be read in one of the two" in letter["reason"] for letter in found)
+
+
+def test_an_order_further_down_that_one_in_doubt_may_replace_is_told():
+    """It is complete, and sent; whoever mends the other one knows."""
+    purchases = mapping({"No": ["orderId", "eventSalt"]}, ["No", "When"])
+    source = read_csv(io.StringIO(HEADER + "\n".join([f"1,1,{BAD_TIME}", f"2,2,{REST}", f"1,1,{REST}"])), purchases)
+    in_doubt, *good = source
+    assert (in_doubt.part_of_order, [row["orderId"] for row in good]) == (False, ["2", "1"])
+    assert [text for text in source.notes if "of which a column of the key cannot be read" in text]
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_the_id_of_an_order_that_prepare_refuses_is_that_of_its_cells(sort, tmp_path):
+    """As they stand in the file."""
+
+    def prepare(cells):
+        return UnreadableRow("", "no") if cells["Qty"] == "x" else cells
+
+    purchases, letters = mapping({"No": ["orderId", CLASHING]}, prepare=prepare), tmp_path / "letters.jsonl"
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        source = read_csv(io.StringIO(HEADER + f"{GOOD}\n{bad(OTHER)}"), purchases, sort=sort)
+        assert client.bulk.create_transactions(source, dead_letter=letters).accepted == 1
+        mended(letters)
+        assert client.bulk.replay(letters, mapping=purchases, dead_letter=letters).accepted == 0
+        assert goods(client, sandbox) == ["tea"]
+
+
+@pytest.mark.parametrize("lines", [("A", "B", "A"), ("B", "A", "A")])
+def test_the_id_of_a_refused_order_is_that_of_its_last_line_where_combine_says_so(lines, tmp_path):
+    """Whichever line is the bad one."""
+    purchases = mapping({"Shop": "eventSalt", "No": "orderId"}, "No", combine={"eventSalt": "last"})
+    first, second, third = lines
+    text = [f"{first},1,{REST}", bad(f"{second},2,{REST}"), f"{third},2,{REST}"]
+    if first == "B":
+        text = [bad(f"B,1,{REST}"), f"A,1,{REST}", f"A,2,{REST}"]
+    refused = [row for row in rows(text, purchases) if isinstance(row, UnreadableRow)]
+    assert "is that of another order" in refused[-1].reason
+
+
+def told(report):
+    """How many rows were refused and may overwrite another one, by the notes."""
+    return sum(count for text, count in report.notes.items() if text.startswith("was refused"))
+
+
+TOTALS = {
+    f"{name}.{key}": value for name in ("revenue", "value") for key, value in (("amount", 2), ("currency", "GBP"))
+}
+
+
+@pytest.mark.parametrize("salt", [["metadata.shop"], lambda row: row["metadata"]["shop"], "one"])
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_refused_order_with_the_salt_of_the_call_is_told(salt, wrong):
+    """As two that are accepted are."""
+    purchases = mapping({"No": "orderId", "Shop": "metadata.shop"}, "No")
+    lines = [f"a,1,{REST}", f"a,2,{REST}"]
+    lines[wrong] = bad(lines[wrong])
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        source = read_csv(io.StringIO(HEADER + "\n".join(lines)), purchases)
+        report = client.bulk.create_transactions(source, salt=salt)
+        assert (report.accepted, told(report)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("second", "count"),
+    [
+        ("A,1," + REST.replace("anna", ""), 1),
+        ("A,1," + REST.replace("2026-01-01T08:00:00Z", "noon"), 1),
+        ("b,1," + REST, 1),
+        ("B,1," + REST.replace("anna", ""), 0),
+        ("B,1," + REST.replace("2026-01-01T08:00:00Z", "noon"), 0),
+        (bad("A,1," + REST), 1),
+        (bad("B,1," + REST), 0),
+    ],
+)
+def test_without_group_by_a_refused_row_whose_key_is_not_known_is_told(second, count):
+    """Where another row has its salt, or where that is what cannot be read; not where its salt is its own."""
+    columns = {**COLUMNS, "Shop": field("eventSalt", values={"A": "A", "B": "B"}), "No": "orderId"}
+    purchases = RowMapping.for_transactions(columns, constants={**CONSTANTS, **TOTALS, "revenue.amount": 2.5})
+    lines = [f"A,2,{REST}", second]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        for text in (lines, lines[::-1]):
+            report = client.bulk.create_transactions(read_csv(io.StringIO(HEADER + "\n".join(text)), purchases))
+            assert (report.accepted, told(report)) == (1, count)
+
+
+def test_an_order_whose_key_cannot_be_read_at_all_is_told():
+    """It stands for itself, and may be any other one once it is mended."""
+    purchases = mapping({"No": [field("orderId", values={"1": "1"}), "eventSalt"]}, "No")
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(read_csv(io.StringIO(HEADER + f"a,1,{REST}\na,l,{REST}"), purchases))
+        assert (report.accepted, told(report)) == (1, 1)
+
+
+@pytest.mark.parametrize("sources", [{}, [], {"a": []}, None])
+def test_a_chain_is_of_sources(sources):
+    """By their names."""
+    with pytest.raises(InvalidRequestError, match="expected sources by their names"):
+        SourceChain(sources)
+
+
+@pytest.mark.parametrize("second", [f"1,11,{REST}", bad(f"1,11,{REST}")])
+def test_sources_that_are_joined_by_the_caller_are_told(second):
+    """They do not know of each other: the run sees that two orders are one event."""
+    purchases = mapping({"No": ["orderId", CLASHING]})
+    sources = [read_csv(io.StringIO(HEADER + line), purchases) for line in (GOOD, second.replace("tea", "cup"))]
+    with Sandbox() as sandbox, Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        report = client.bulk.create_transactions(itertools.chain(*sources))
+        assert sum(count for text, count in report.notes.items() if "overwrites that one" in text) == 1

@@ -743,7 +743,7 @@ def test_orders_arrive_and_letters_give_them_back(tmp_path):
 
 @pytest.mark.parametrize("kind", ["again", "beside", "bad line", "no key"])
 def test_a_part_of_an_order_is_not_sent_again_as_the_order(kind, tmp_path):
-    """It stays a letter with its mark, as often as it is replayed; what a transform makes of it is sent."""
+    """It stays a letter with its mark, as often as it is replayed; a transform that takes the mark off sends it."""
     letters, columns = tmp_path / "letters.jsonl", mapping()
     texts = [text_of([line]).removeprefix(HEADER) for line in LINES]
     content = {
@@ -777,6 +777,13 @@ def test_a_part_of_an_order_is_not_sent_again_as_the_order(kind, tmp_path):
         assert client.bulk.create_transactions(read, dead_letter=letters).accepted == 0
         assert all(letter["part_of_order"] for letter in read_dead_letter(letters))
         report = client.bulk.replay(letters, mapping=columns, transform=lambda _: {"cells": whole}, dead_letter=letters)
+        assert (report.accepted, report.rejected_count()) == (0, len(found))
+
+        def all_lines(letter):
+            assert letter.pop("part_of_order")
+            return {"cells": whole}
+
+        report = client.bulk.replay(letters, mapping=columns, transform=all_lines, dead_letter=letters)
         assert report.accepted == len(found)
         assert not letters.read_text()
 

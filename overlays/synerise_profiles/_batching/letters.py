@@ -26,7 +26,7 @@ from synerise_profiles._validation.plain_rows import (
 )
 from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
-from .order_ids import ID_TAKEN_MARK
+from .order_ids import ID_TAKEN_MARK, PART_MARK
 from .readable_row import readable
 from .row_encoder import contains_null, has_enums_of_their_own, orjson_default
 
@@ -49,8 +49,8 @@ LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 _NO_ROW: Final = ("the row: nothing of it could be kept",)
 _PART_OF_ORDER: Final = (
     "is a part of an order, and would replace the whole one: put all lines of the order into one letter, remove its "
-    "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines "
-    "of the order, or import the mended file again with sort=True"
+    "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines of the "
+    "order and takes the mark off, by letter.pop('part_of_order'), or import the mended file again with sort=True"
 )
 
 
@@ -102,7 +102,7 @@ def letter_line(head: LetterHead, record: Mapping[str, Any], row: LetterRow) -> 
         "mapping": mapping,
         "decimals": row.decimals or None,
         "problems": problems,
-        "part_of_order": row.part_of_order or None,
+        PART_MARK: row.part_of_order or None,
         "order_digest": row.order_digest,
         "columns": row.columns or None,
         ID_TAKEN_MARK: row.id_taken,
@@ -203,7 +203,7 @@ def _named(cells: list[Any], columns: object) -> object:
 
 def problem_of(letter: Mapping[str, Any]) -> str | None:
     """Say why the row of a letter must not be sent as it stands there; None if it may be."""
-    if letter.get("part_of_order"):
+    if letter.get(PART_MARK):
         return _PART_OF_ORDER
     problems: object = letter.get("problems")
     if not problems:

@@ -13,9 +13,11 @@ from typing import Any, Final, Protocol
 
 from synerise_profiles._validation.rules import fields_of
 
-__all__ = ["ID_TAKEN_MARK", "OrderIds", "id_mark", "id_problem", "value_in"]
+__all__ = ["ID_TAKEN_MARK", "PART_MARK", "OrderIds", "id_mark", "id_problem", "value_in"]
 
 ID_TAKEN_MARK: Final = "id_taken"
+PART_MARK: Final = "part_of_order"
+"""Is in a letter that may lack lines of its order."""
 _DIGEST_BYTES: Final = 8
 _TAKEN: Final = (
     "has the id of another order of its file, and would replace it: change what {} is made of, or remove its mark "

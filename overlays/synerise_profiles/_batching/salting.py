@@ -118,6 +118,11 @@ class RowSalter:
         """Whether a row gets a salt that is not made of its content, as far as that is seen."""
         return self._make_salt is not None or self._salt_field in (fields_of(row) or {})
 
+    def has_profile(self, row: Any) -> bool:
+        """Whether an identifier of a row names its profile."""
+        holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
+        return any(_value(holder, name) for name in self._identifiers)
+
     def key_of(self, fields: Mapping[str, Any]) -> Hashable:
         """Return the key of an event that has its salt, by its fields as they are sent."""
         time = fields.get(self._time_field)

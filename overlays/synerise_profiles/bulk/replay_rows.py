@@ -14,7 +14,7 @@ import orjson
 from synerise_profiles._batching.attribution import BREAKS_TEXT, Rejection, Stage, count_note
 from synerise_profiles._batching.letters import LetterRow, RowHolds, cells_of, letter_row, problem_of
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.order_ids import ID_TAKEN_MARK, id_problem
+from synerise_profiles._batching.order_ids import ID_TAKEN_MARK, PART_MARK, id_problem
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.callables import closed_coroutine, is_awaitable
 from synerise_profiles._validation.object_rules import CELLS_NAME
@@ -137,10 +137,10 @@ class LetterRows:
             row = _checked(self._transform(letter))
             if row is None:
                 return self._keep(number, None)
-            letter = self.letter(number)  # the caller's function may have changed it
+            letter = _as_marked(letter, self.letter(number))
         self._letter = letter
         problem = problem_of(letter)
-        if problem is not None and row == letter["row"]:
+        if problem is not None and (row == letter["row"] or letter.get(PART_MARK)):
             return self._keep(number, problem)
         fields = fields_of(row) or {}
         if CELLS_NAME in fields and (letter["row_holds"] == "cells" or len(fields) == 1):
@@ -180,7 +180,13 @@ class LetterRows:
 
     def _keep(self, number: int, reason: str | None) -> UnreadableRow:
         self.kept[number] = reason
-        return UnreadableRow("", reason or "")
+        return UnreadableRow("", reason or "", part_of_order=True)  # it is not sent
+
+
+def _as_marked(seen: Mapping[str, Any], letter: dict[str, Any]) -> dict[str, Any]:
+    """Return a letter without the marks that the caller's function took off the one that it saw, or set to false."""
+    taken_off = [name for name in (PART_MARK, ID_TAKEN_MARK) if not seen.get(name)]
+    return {name: value for name, value in letter.items() if name not in taken_off}
 
 
 def _unnamed_problem(letter: Mapping[str, Any], cells: object) -> str:
@@ -228,7 +234,7 @@ def letter_content(letter: Mapping[str, Any], mark: str | None = None) -> Letter
         problems,
         letter.get("mapping"),
         decimals,
-        part_of_order=bool(letter.get("part_of_order")),
+        part_of_order=bool(letter.get(PART_MARK)),
         order_digest=letter.get("order_digest"),
         columns=_texts(letter.get("columns")),
         id_taken=mark or letter.get(ID_TAKEN_MARK) or None,

@@ -1,18 +1,11 @@
-"""From a row to what goes into a chunk: checked and written, with its salt, its fixed time and its keys.
-
-Events that the server will take for one are counted: equal ones, and those that overwrite another. How many rows there
-are is not known, so no row is kept: of each the digest of its key and the one of its content, 16 bytes together, in
-parts by the key. Beyond a million rows they go to a temporary file without a name. At the end each part is compared by
-itself, so that memory stays below 32 MB.
-"""
+"""From a row to what goes into a chunk: checked and written, with its salt, its fixed time and its keys."""
 
 from __future__ import annotations
 
 import time
-from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import nullcontext
-from typing import IO, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -30,15 +23,15 @@ from synerise_profiles._batching.row_refusal import RefusedError
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._batching.salt_choice import check_salt, salt_by
 from synerise_profiles._batching.salting import RowSalter, SaltedRow
-from synerise_profiles._core.files import scratch_file
 from synerise_profiles._validation.plain_rows import plain_copy, raise_unless_of_enums
 from synerise_profiles._validation.rules import Rule
 from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.json_values import raised_problem
 
 from .asked_salts import AskedSalts
+from .open_chunk import RepeatCounter
 
-__all__ = ["ChunkerOptions", "PreparedBlock", "RepeatCounter", "RowPreparer", "SaltOption"]
+__all__ = ["ChunkerOptions", "PreparedBlock", "RowPreparer", "SaltOption"]
 
 SaltOption: TypeAlias = str | Collection[str] | Callable[[Any], str] | None
 _BY_CONTENT: Final = "content"
@@ -48,6 +41,10 @@ _OVERWRITING_NOTE: Final = (
 )
 _REFUSED_NOTE: Final = (
     "was refused, and has the salt, time and profile of another row: mended and sent again, it overwrites that one"
+)
+_DOUBTFUL_NOTE: Final = (
+    "was refused before its salt, time and profile were all known: mended and sent again, it overwrites another row "
+    "that has the same ones"
 )
 _FUTURE_NOTE: Final = (
     "has a time in the future, so that the server stores it under the time of its arrival and its salt has no effect: "
@@ -193,25 +190,39 @@ class RowPreparer:
                 add((salt, moment), None)
 
     def note_refused(self, row: Any) -> None:
-        """Take note of the event that a refused row is, as far as it can be read: it may be mended and sent."""
+        """Take note of the event that a refused row is, as far as it can be read: it may be mended and sent.
+
+        A letter that is not sent as it is says so itself.
+        """
         salter = self._salter
-        fields = row.fields if issubclass(type(row), UnreadableRow) else row
-        if salter is None or self._asked is not None:  # a function of the caller is asked for no such row
+        if salter is None:
             return
+        is_unreadable = issubclass(type(row), UnreadableRow)
+        if is_unreadable and (row.part_of_order or row.id_taken):
+            return
+        fields = row.fields if is_unreadable else row
         try:
-            salted = None if not salter.has_salt(fields) else salter.add_salt(fields, b"{}")
+            has_salt = salter.has_salt(fields)
+            # A function of the caller is asked for no such row.
+            salted = salter.add_salt(fields, b"{}") if has_salt and self._asked is None else None
         except Exception as error:  # noqa: BLE001 - whatever it was refused for
             raised_problem(error)
-            return
-        if salted is not None and salted.key is not None and not salted.is_untimed:
-            self.repeats.add(salted.key, _REFUSED)
+            has_salt, salted = is_unreadable, None
+        if salted is None:
+            if has_salt or is_unreadable:
+                self.repeats.add_doubtful(None)
+        elif not salter.has_profile(fields) or (is_unreadable and salted.is_untimed):
+            self.repeats.add_doubtful(salted.salt)
+        elif salted.key is not None and not salted.is_untimed:
+            self.repeats.add_refused(salted.key)
 
     def notes(self, *, has_journal: bool) -> dict[str, int]:
         """Return what the report says about salts and times, with the number of rows; to be called once, at the end."""
         repeats = self.repeats
         repeats.close()
         found = {_EQUAL_NOTE: repeats.equal, _OVERWRITING_NOTE: repeats.overwriting}
-        found |= {_REFUSED_NOTE: repeats.refused, _FUTURE_NOTE: self.future_count}
+        found |= {_REFUSED_NOTE: repeats.refused, _DOUBTFUL_NOTE: repeats.doubtful}
+        found |= {_FUTURE_NOTE: self.future_count}
         if not has_journal:
             found[_RERUN_NOTE] = self.untimed_count
         return {text: count for text, count in found.items() if count}
@@ -246,94 +257,3 @@ class RowPreparer:
             self.repeats.add(key, item)
         elif not self._keeps_duplicates:
             self.repeats.add(identity, None)
-
-
-_REFUSED: Final = "the content of a row that was refused"
-_PARTS: Final = 256
-_MAX_ROWS_IN_MEMORY: Final = 1_000_000
-_MAX_ROWS_AT_ONCE: Final = 100_000
-"""How many rows of a part are compared together; a larger part is gone through several times."""
-
-
-class RepeatCounter:
-    """Counts rows that are one event: `equal` to an earlier row, or `overwriting` one of the same key.
-
-    `refused` would be one of these, but one of the two was refused.
-    """
-
-    def __init__(self) -> None:
-        self.equal = 0
-        self.overwriting = 0
-        self.refused = 0
-        self._parts: list[array[int]] = []
-        self._rows_in_memory = 0
-        self._file: IO[bytes] | None = None
-        self._segments: list[list[tuple[int, int]]] = []
-
-    def add(self, key: Hashable, content: Hashable) -> None:
-        """Take note of a row, by the key of its event and its content."""
-        if not self._parts:
-            self._parts = [array("q") for _ in range(_PARTS)]
-        digest = hash(key)
-        self._parts[digest % _PARTS].extend((digest, hash(content)))
-        self._rows_in_memory += 1
-        if self._rows_in_memory >= _MAX_ROWS_IN_MEMORY:
-            self._write()
-
-    def add_known(self, before: Hashable, content: Hashable) -> None:
-        """Count a row whose key an earlier row with the content `before` has."""
-        if hash(_REFUSED) in (before, content):
-            self.refused += 1
-        elif before == content:
-            self.equal += 1
-        else:
-            self.overwriting += 1
-
-    def close(self) -> None:
-        """Compare all rows, and remove the file."""
-        for number in range(len(self._parts)):
-            size = sum(length for _, length in self._segments_of(number)) // 16 + len(self._parts[number]) // 2
-            passes = -(-size // _MAX_ROWS_AT_ONCE)
-            for turn in range(passes):
-                last: dict[int, int] = {}
-                for values in self._read(number):
-                    self._compare_part(values, last, turn, passes)
-        if self._file is not None:
-            self._file.close()
-        self._parts = []
-
-    def _compare_part(self, values: array[int], last: dict[int, int], turn: int, passes: int) -> None:
-        keys, contents = values[::2], values[1::2]
-        if passes == 1 and not last:
-            last.update(zip(keys, contents, strict=True))
-            if len(last) == len(keys):
-                return
-            last.clear()
-        for key, content in zip(keys, contents, strict=True):
-            if passes > 1 and (key // _PARTS) % passes != turn:
-                continue
-            before = last.get(key)
-            if before is not None:
-                self.add_known(before, content)
-            last[key] = content
-
-    def _segments_of(self, number: int) -> list[tuple[int, int]]:
-        return self._segments[number] if self._segments else []
-
-    def _read(self, number: int) -> Iterator[array[int]]:
-        for offset, length in self._segments_of(number):
-            if self._file is not None:
-                self._file.seek(offset)
-                yield array("q", self._file.read(length))
-        yield self._parts[number]
-
-    def _write(self) -> None:
-        if self._file is None:
-            self._file = scratch_file()
-            self._segments = [[] for _ in range(_PARTS)]
-        for number, part in enumerate(self._parts):
-            data = part.tobytes()
-            self._segments[number].append((self._file.tell(), len(data)))
-            self._file.write(data)
-        self._parts = [array("q") for _ in range(_PARTS)]
-        self._rows_in_memory = 0

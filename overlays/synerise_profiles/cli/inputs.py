@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles._readers.given_input import STANDARD_INPUT, standard_input
@@ -17,6 +17,7 @@ from synerise_profiles.sources import (
     MappingIssue,
     RowMapping,
     Source,
+    SourceChain,
     field,
     read_csv,
     read_json,
@@ -28,13 +29,9 @@ from .exit_status import CommandError
 from .flags import FILE_FLAGS, given_options
 from .wording import as_flags
 
-if TYPE_CHECKING:
-    from synerise_profiles_api.types import Operation
-
 __all__ = [
     "Format",
     "RowKind",
-    "SourceChain",
     "csv_options",
     "form_of",
     "open_rows",
@@ -60,50 +57,6 @@ _NOT_OF_CSV: Final = frozenset({"format", "sort"})
 """Flags of files that are no matter of how a CSV file is written."""
 _HINT: Final = "give --mapping or --set FIELD=COLUMN; suggest-mapping FILE --for {kind} writes a first mapping"
 _IDENTIFIERS_HINT: Final = "give --set customId=COLUMN, --set clientId=COLUMN or --mapping"
-
-
-class SourceChain:
-    """Several sources, read one after the other as one input of a run; a row is known by its file and its place."""
-
-    unit = "place"
-    """A place is a file with the place in it."""
-
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self._sources = sources
-        self._begins: list[tuple[int, str]] = []
-
-    def check(self, operation: Operation) -> None:
-        """Raise InvalidRequestError if a mapping is made for another operation."""
-        for source in self._sources.values():
-            source.check(operation)
-
-    def locate(self, index: int) -> str:
-        """Return the file and the place in it of a row that was read."""
-        first, name = max(item for item in self._begins if item[0] <= index)
-        return f"{name}:{self._sources[name].locate(index - first)}"
-
-    def explain(self, field: str, reason: str) -> str:
-        """Return why a row was refused, with the empty columns where all files have them."""
-        texts = {source.explain(field, reason) for source in self._sources.values()}
-        return texts.pop() if len(texts) == 1 else reason
-
-    @property
-    def notes(self) -> Mapping[str, int]:
-        """The notes of all."""
-        found: dict[str, int] = {}
-        for source in self._sources.values():
-            for text, count in source.notes.items():
-                found[text] = found.get(text, 0) + count
-        return found
-
-    def __iter__(self) -> Iterator[Any]:
-        self._begins.clear()
-        number = 0
-        for name, source in self._sources.items():
-            self._begins.append((number, name))
-            for row in source:
-                number += 1
-                yield row
 
 
 def open_rows(

@@ -19,6 +19,7 @@ from .mapping_options import CellArguments, GroupArguments, MappingArguments
 from .mapping_schema import mapping_schema
 from .parquet import ParquetSource, read_parquet
 from .source import Source
+from .source_chain import SourceChain
 from .sql import SqlSource, read_sql
 from .suggestion import SuggestedFor, suggest_mapping
 from .targets import FieldTarget, Target, field
@@ -42,6 +43,7 @@ __all__ = [
     "Prepare",
     "RowMapping",
     "Source",
+    "SourceChain",
     "SqlSource",
     "SuggestedFor",
     "Target",

@@ -19,10 +19,12 @@ from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.rules import FieldProblem
 
+from .doubtful_keys import DoubtfulKeys
 from .grouping import Grouping, Order
 from .line_plan import KEY_TYPES, LinePlan, join_key
-from .line_store import RowPositions, SeenKeys, StoredNumbers, key_digest, sort_lines
+from .line_store import RowPositions, SeenKeys, StoredNumbers, digest_text, key_digest, sort_lines
 from .lost_keys import possible_cells
+from .open_order import OpenOrder
 from .order_ids import SeenIds
 from .row_builder import Row
 
@@ -39,33 +41,10 @@ _MAX_POSSIBLE_KEYS: Final = 10_000
 _LEFT_OUT_BY_WHERE: Final = "left out by where="
 _LEFT_OUT_BY_PREPARE: Final = "left out by prepare="
 _COMES_AGAIN: Final = (
-    "lines with this key came before, further up, and were taken for an order of their own: they are not adjacent, "
+    "lines with this key came before, at {}, and were taken for an order of their own: they are not adjacent, "
     "so read them with sort=True"
 )
 _MAY_BE_OF_IT: Final = "cannot be read, or has no key, and may be of this order: it is refused by itself, mend it first"
-
-
-@attrs.define
-class _OpenOrder:
-    """An order whose lines are being read: the records that its letter would hold, and its bad lines.
-
-    `is_part` says that the order may have further lines, so that these must not be sent as all of it, and `doubt` why;
-    with `comes_again` further ones stand above. `known` are the fields of its id, as long as `lacks_id` the first line
-    with them is looked for; `id_taken` is the mark of one whose id another one has, `id_problem` its reason.
-    """
-
-    key: str
-    first: int
-    order: Order
-    is_part: bool = False
-    doubt: str = ""
-    comes_again: bool = False
-    lacks_id: bool = False
-    known: dict[str, Any] = attrs.field(factory=dict[str, Any])
-    id_taken: str | None = None
-    id_problem: str = ""
-    records: list[Any] = attrs.field(factory=list[Any])
-    bad: list[tuple[int, UnreadableRow]] = attrs.field(factory=list["tuple[int, UnreadableRow]"])
 
 
 class LineAssembler:
@@ -94,6 +73,7 @@ class LineAssembler:
         self._suspected, self._suspected_parts = SeenKeys(), SeenKeys()
         ids = plan.id_fields
         self._ids = None if ids is None or ids.is_key else SeenIds(ids)
+        self._doubts = DoubtfulKeys(plan, self._place, note)
 
     def locate(self, index: int) -> Any:
         """Return where a row stands: the line that it begins with."""
@@ -102,7 +82,7 @@ class LineAssembler:
     def order_digest(self, index: int) -> str | None:
         """Return what stands for the order of a row, where further lines of it may stand apart."""
         digest = 0 if self._digests is None else self._digests[index]
-        return _digest_text(digest)
+        return digest_text(digest)
 
     def rows(self, records: Iterable[Any]) -> Iterator[Row]:
         """Yield the rows."""
@@ -122,13 +102,16 @@ class LineAssembler:
         above, key = object(), ""
         for number, record, prepared in chosen:
             if cell_of is None or prepared.__class__ is UnreadableRow:
-                own = "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
-                yield own, number, (record, prepared)
+                yield self._key_of(record, prepared), number, (record, prepared)
                 continue
             part = cell_of(prepared)
             if part.__class__ is not above.__class__ or part.__class__ not in KEY_TYPES or part != above:
-                above, key = part, "" if plan.has_wrong_key(record, prepared) else plan.key(prepared)
+                above, key = part, self._key_of(record, prepared)
             yield key, number, (record, prepared)
+
+    def _key_of(self, record: Any, prepared: Any) -> str:
+        key = "" if self._plan.has_wrong_key(record, prepared) else self._plan.key(prepared)
+        return self._doubts.noted(key, record, prepared)
 
     def _watched(self, lines: Iterable[Line]) -> Iterator[Line]:
         """Note, while lines are sorted, of which orders one that has no key, or cannot be read, may be.
@@ -196,7 +179,7 @@ class LineAssembler:
                 yield number, record, prepared
 
     def _orders(self, lines: Iterable[Line], grouping: Grouping) -> Iterator[Row]:
-        open_order: _OpenOrder | None = None
+        open_order: OpenOrder | None = None
         beside, make_row = "", self._plan.row
         for key, number, (record, prepared) in lines:
             row = make_row(record, prepared)
@@ -209,6 +192,7 @@ class LineAssembler:
                     continue
             if key and (open_order is None or key != open_order.key):
                 if open_order is not None:
+                    self._refuse(open_order, self._doubts.above(open_order.key, key, number))
                     yield from self._finish(open_order)
                 open_order = self._open(key, number, grouping, beside)
             if key and open_order is not None:
@@ -225,18 +209,19 @@ class LineAssembler:
         if open_order is not None:
             yield from self._finish(open_order)
 
-    def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> _OpenOrder:
+    def _open(self, key: str, number: int, grouping: Grouping, beside: str) -> OpenOrder:
         """Begin an order; `beside` says that a line above it cannot be read."""
-        opened = _OpenOrder(key, number, Order(grouping), lacks_id=self._ids is not None)
-        if not self._is_sorted and self._seen.add(key) is not None:
-            opened.order.refuse("", _COMES_AGAIN)
+        opened = OpenOrder(key, number, Order(grouping), lacks_id=self._ids is not None)
+        if not self._is_sorted and (earlier := self._seen.add(key, number)) is not None:
+            opened.order.refuse("", _COMES_AGAIN.format(self._place(earlier)))
             opened.is_part = opened.comes_again = True
         elif self._is_sorted and (number_of_bad := self._suspected_by(key)) is not None:
             self._refuse(opened, f"{self._place(number_of_bad)} {_MAY_BE_OF_IT}")
+        self._refuse(opened, self._doubts.open(key, number))
         self._refuse(opened, beside)
         return opened
 
-    def _keyless(self, open_order: _OpenOrder | None, number: int, record: Any, row: Row) -> tuple[UnreadableRow, str]:
+    def _keyless(self, open_order: OpenOrder | None, number: int, record: Any, row: Row) -> tuple[UnreadableRow, str]:
         """Refuse a line without a key; return what that means for the orders beside it, too."""
         problem = "cannot be read"
         if not isinstance(row, UnreadableRow):
@@ -248,10 +233,12 @@ class LineAssembler:
             open_order.bad.append((number, row))
         return row, beside
 
-    def _add(self, open_order: _OpenOrder, number: int, record: Any, row: Row) -> None:
+    def _add(self, open_order: OpenOrder, number: int, record: Any, row: Row) -> None:
         if open_order.lacks_id and self._ids is not None:
-            open_order.known = self._ids.fields.part_of(self._plan.readable(row))
-            open_order.lacks_id = not open_order.known
+            open_order.known = self._ids.fields.part_of(self._plan.readable(row)) or open_order.known
+            open_order.lacks_id = self._plan.takes_last_id or not open_order.known
+        if isinstance(row, UnreadableRow) or not open_order.fields:
+            open_order.fields = {**self._plan.readable(row), **open_order.fields}
         if isinstance(row, UnreadableRow):
             if self._plan.bad_line == "refuse_line":
                 open_order.bad.append((number, attrs.evolve(row, part_of_order=True)))
@@ -268,13 +255,13 @@ class LineAssembler:
         if len(open_order.records) < _MAX_LETTER_LINES:
             open_order.records.append(record)
 
-    def _refuse(self, open_order: _OpenOrder | None, reason: str) -> None:
+    def _refuse(self, open_order: OpenOrder | None, reason: str) -> None:
         if open_order is not None and reason and self._plan.bad_line == "refuse_order":
             open_order.order.refuse("", reason)
             open_order.is_part = True
             open_order.doubt = open_order.doubt or reason
 
-    def _finish(self, open_order: _OpenOrder) -> Iterator[Row]:
+    def _finish(self, open_order: OpenOrder) -> Iterator[Row]:
         """Yield an order, and those of its lines that are refused by themselves, as they stand in the file."""
         result = open_order.order.finish() if open_order.records else ("", "")
         if self._ids is not None and not open_order.comes_again:
@@ -291,7 +278,7 @@ class LineAssembler:
             yield row
 
     def _with_own_id(
-        self, ids: SeenIds, open_order: _OpenOrder, result: dict[str, Any] | FieldProblem
+        self, ids: SeenIds, open_order: OpenOrder, result: dict[str, Any] | FieldProblem
     ) -> dict[str, Any] | FieldProblem:
         """Return an order, or why it is refused: also since another one, with another key, has its id.
 
@@ -306,7 +293,7 @@ class LineAssembler:
         open_order.id_problem = f"; {name} {problem}"
         return (name, problem) if isinstance(result, dict) else (result[0], result[1] + open_order.id_problem)
 
-    def _marked(self, open_order: _OpenOrder, bad: UnreadableRow) -> UnreadableRow:
+    def _marked(self, open_order: OpenOrder, bad: UnreadableRow) -> UnreadableRow:
         """Return a line that is refused by itself, with the mark of its order where it has the id of that one."""
         mark, ids = open_order.id_taken, self._ids
         known = {} if ids is None or mark is None else ids.fields.part_of(self._plan.readable(bad))
@@ -320,7 +307,7 @@ class LineAssembler:
         if self._digests is not None:
             self._digests.add(digest)
 
-    def _refused(self, open_order: _OpenOrder, digest: int, field: str, reason: str) -> UnreadableRow:
+    def _refused(self, open_order: OpenOrder, digest: int, field: str, reason: str) -> UnreadableRow:
         is_part = open_order.is_part
         if open_order.doubt not in reason:
             reason += f"; {open_order.doubt}"
@@ -328,9 +315,11 @@ class LineAssembler:
             is_part = True
             reason += f"; its letter holds the first {counted(len(open_order.records), 'line')}"
         lines = [self._plan.letter(record) for record in open_order.records]
-        mark = open_order.id_taken
+        mark, fields = open_order.id_taken, open_order.fields | open_order.known
+        if self._doubts.is_lost(open_order.key):  # nobody knows whose order it is
+            fields = {}
         return UnreadableRow(
-            field, reason, lines, part_of_order=is_part, order_digest=_digest_text(digest), id_taken=mark
+            field, reason, lines, part_of_order=is_part, order_digest=digest_text(digest), id_taken=mark, fields=fields
         )
 
     def _without_key(self, record: Any) -> UnreadableRow:
@@ -341,7 +330,3 @@ class LineAssembler:
     def _place(self, number: int) -> str:
         place = self._locate(number)
         return f"{self._unit} {place:,}" if isinstance(place, int) else str(place)
-
-
-def _digest_text(digest: int) -> str | None:
-    return f"{digest:016x}" if digest else None

@@ -24,7 +24,7 @@ from .grouping import TOTAL_FIELDS, BadLine, Combine, FieldPath, Grouping, entry
 from .line_plan import LinePlan, Prepare
 from .mapping_options import MappingKind
 from .order_ids import IdFields
-from .order_keys import key_readers
+from .order_keys import fields_in_doubt, key_readers
 from .plain_values import plain_texts, plain_value
 from .row_builder import ColumnBinding, Row
 
@@ -213,6 +213,7 @@ class LineOptions:
             key_columns=self.group_by,
             key_cells=[] if self.prepare is not None else [cell_of(name) for name in self.group_by],
             key_readers=key_readers(self.group_by, mapped, defaults),
+            key_fields=fields_in_doubt(self.group_by, mapped),
             grouping=grouping,
             id_fields=ids,
             bad_line=self.bad_line,

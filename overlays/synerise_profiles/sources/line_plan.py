@@ -9,10 +9,10 @@ import attrs
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import raised_problem
+from synerise_profiles_api.json_values import is_object, raised_problem
 
 from .conditions import CellTest
-from .grouping import BadLine, Grouping, Order
+from .grouping import BadLine, FieldPath, Grouping, Order, value_at
 from .lost_keys import LOST_CHARACTERS
 from .order_ids import IdFields
 from .order_keys import KeyReader
@@ -32,8 +32,8 @@ class LinePlan:
 
     `convert` makes a row of a record, or with `prepare` of what that returns; `read_cells` makes one of cells by their
     names, where these are what it is made of. `key_columns` and `grouping` are set
-    where lines are grouped; `key_readers` make the texts of a key, and `id_fields` say how the
-    API tells orders apart.
+    where lines are grouped; `key_readers` make the texts of a key, `key_fields` are the columns of it
+    that may be none of their fields, with these, and `id_fields` say how the API tells orders apart.
     """
 
     cells_of: Callable[[Any], Cells]
@@ -44,6 +44,7 @@ class LinePlan:
     key_columns: Sequence[str] = ()
     key_cells: Sequence[Callable[[Any], Any]] = ()
     key_readers: Sequence[KeyReader] = ()
+    key_fields: Sequence[tuple[str, FieldPath]] = ()
     grouping: Grouping | None = None
     id_fields: IdFields | None = None
     bad_line: BadLine = "refuse_order"
@@ -106,13 +107,29 @@ class LinePlan:
         refused = tuple(f"column {name!r} " for name in self.key_columns)
         return isinstance(row, UnreadableRow) and row.reason.startswith(refused)
 
+    def loses_key(self, record: Any, prepared: Any) -> bool:
+        """Whether a column of the key of a line cannot be read by a field that it goes to."""
+        row = record if self.prepare is not None and type(prepared) is UnreadableRow else self.row(record, prepared)
+        if not isinstance(row, UnreadableRow):
+            return False
+        fields = self.readable(row)
+        return bool(fields) and any(value_at(fields, path) is None for _, path in self.key_fields)
+
+    @property
+    def takes_last_id(self) -> bool:
+        """Whether the id of an order is that of the last of its lines which has one."""
+        ids, grouping = self.id_fields, self.grouping
+        return ids is not None and grouping is not None and grouping.combine.get(ids.path) == "last"
+
     def readable(self, row: Row) -> Mapping[str, Any]:
         """Return the fields of a row, or those that could be read of a line that is refused."""
         if not isinstance(row, UnreadableRow):
             return row
-        if row.fields or self.read_cells is None:
+        cells: object = row.row
+        if row.fields or (self.prepare is not None and not is_object(cells)):
             return row.fields
-        found = self.read_cells(row.row)  # a reader refused it for bytes in a cell, before the mapping saw it
+        # A reader refused it for bytes in a cell, before the mapping saw it; or prepare= did, and so left it as it is.
+        found = self._converted(cells) if self.read_cells is None else self.read_cells(cells)
         return found.fields if isinstance(found, UnreadableRow) else found
 
     def letter(self, record: Any) -> Any:
@@ -139,7 +156,8 @@ def read_lines(plan: LinePlan, lines: Sequence[Cells]) -> Row:
         row = plan.row(cells, prepared)
         if order is None:
             return row
-        known = known or (ids.part_of(plan.readable(row)) if ids is not None else {})
+        if ids is not None and (not known or plan.takes_last_id):
+            known = ids.part_of(plan.readable(row)) or known
         if isinstance(row, UnreadableRow):
             return attrs.evolve(row, row=list(lines), fields=known or row.fields)
         order.add(row)

@@ -19,7 +19,7 @@ from synerise_profiles._readers.line_index import LineIndex
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["RowPositions", "SeenKeys", "StoredNumbers", "key_digest", "sort_lines"]
+__all__ = ["RowPositions", "SeenKeys", "StoredNumbers", "digest_text", "key_digest", "sort_lines"]
 
 _DIGEST_BYTES: Final = 16
 _MAX_KEYS_IN_MEMORY: Final = 100_000
@@ -75,6 +75,11 @@ def _digest(key: str) -> bytes:
 def key_digest(key: str) -> int:
     """Return what stands for a key in 8 bytes, and is hardly ever the same for two; never 0."""
     return int.from_bytes(_digest(key)[:8]) or 1
+
+
+def digest_text(digest: int) -> str | None:
+    """Return what stands for a key as a text; None where 0 stands for none."""
+    return f"{digest:016x}" if digest else None
 
 
 def sort_lines(lines: Iterable[tuple[str, int, Any]]) -> Iterator[tuple[str, int, Any]]:

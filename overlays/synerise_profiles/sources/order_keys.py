@@ -15,12 +15,14 @@ from .columns import CellDefaults, MappedTarget, converter_of
 from .converters import Converter, convert_text
 from .derived_cells import cell_cleaner
 from .errors import cell_problem
+from .fields import ResolvedField
 from .targets import Target
 
-__all__ = ["KeyReader", "key_readers"]
+__all__ = ["KeyReader", "fields_in_doubt", "key_readers"]
 
 KeyReader: TypeAlias = Callable[[Any], str]
 """Returns the text of a cell of a key, which is empty where the cell is."""
+_TEXTS: Final = frozenset({"string"})
 _NAMING_FIELDS: Final = frozenset({"orderId", "eventSalt", "params.orderId"})
 
 
@@ -35,6 +37,24 @@ def key_readers(
         if item.field is not None and item.field.path in _NAMING_FIELDS
     ]
     return [_reader([target for column, target in naming if _reads(target, column, name)], defaults) for name in names]
+
+
+def fields_in_doubt(
+    names: Sequence[str], mapped: Mapping[str, Sequence[MappedTarget]]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the columns of a key of which a field takes not any cell, with the path of that field."""
+    found = [(name, item.target, item.field) for name in names for item in mapped.get(name, ())]
+    return [
+        (name, tuple(field.path.split(".")))
+        for name, target, field in found
+        if field is not None and target.template is None and "[]" not in field.path and not _takes_any(target, field)
+    ]
+
+
+def _takes_any(target: Target, field: ResolvedField) -> bool:
+    if target.values is not None or target.type not in ("auto", "text"):
+        return False
+    return field.schema is None or (field.schema.types == _TEXTS and not field.schema.date_format)
 
 
 def _reads(target: Target, column: str, name: str) -> bool:

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
+import attrs
+
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
 from synerise_profiles_api.errors import InvalidRequestError
@@ -22,7 +24,7 @@ from .line_plan import LinePlan
 from .mapping import RowMapping
 from .row_builder import Row
 
-__all__ = ["Source"]
+__all__ = ["RecordReader", "Source"]
 
 _REMEMBERED_PURCHASES: Final = 65_536
 _SAME_ORDER: Final = (
@@ -35,6 +37,20 @@ _SAME_AS_REFUSED: Final = (
     "the order and the profile of another row, and one of the two was refused: its letter, mended and sent, is a "
     "second purchase, or overwrites the other one; if rows are the lines of orders, give the mapping group_by"
 )
+
+
+@attrs.frozen
+class RecordReader:
+    """The records of a source whose lines are grouped, for orders that are made of those of several ones.
+
+    `read` returns them, of which the plan makes orders; `marks` are the delimiter and the quote of a file that has
+    them.
+    """
+
+    plan: LinePlan
+    is_sorted: bool
+    marks: tuple[str, str]
+    read: Callable[[], Iterator[Any]]
 
 
 class Source(abc.ABC):
@@ -60,6 +76,7 @@ class Source(abc.ABC):
         # Nothing is done to records that are rows: they are returned as they are read.
         self._are_rows = mapping is None or (mapping.is_plain and mapping.kind != "transactions")
         self._assembler: LineAssembler | None = None
+        self._gives_records = False
         self._marks = ("", "")  # the delimiter and the quote of a file that has them
         self.notes: dict[str, int] = {}
         """What was passed over, and what could be read in two ways, by its text, with how often; a run reports it."""
@@ -119,12 +136,28 @@ class Source(abc.ABC):
         """Return why a row was refused, with the empty columns where it lacks a field."""
         return reason if self._mapping is None else with_empty_columns(field, reason, self._mapping.targets)
 
+    def record_reader(self) -> RecordReader | None:
+        """Return what gives its records as they are read; None where their lines are not grouped."""
+        plan = self._plan
+        if plan is None or plan.grouping is None:
+            return None
+        return RecordReader(plan, self._sort, self._marks, self._records_alone)
+
+    def _records_alone(self) -> Iterator[Any]:
+        self._gives_records = True
+        try:
+            return iter(self)
+        finally:
+            self._gives_records = False
+
     @abc.abstractmethod
     def locate_record(self, index: int) -> Any:
         """Return where a record of the file or table stands, counted from 0 as it was read."""
 
     def _rows(self, records: Iterator[Any]) -> Iterator[Row]:
         """Return the records, which are rows, or with a plan what is chosen, prepared or grouped of them."""
+        if self._gives_records:
+            return records
         if self._plan is not None:
             plan, is_sorted = self._plan, self._sort
             self._assembler = LineAssembler(

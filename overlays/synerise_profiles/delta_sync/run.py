@@ -148,7 +148,7 @@ class DeltaRun:
     def _tell_change(self, change: str | None) -> None:
         if change is not None and not self.is_plan:
             self.report.state_problem = (
-                f"the run is complete, but {change}: what was confirmed since is not in the file that is there"
+                f"the run is complete, but {change}: what was confirmed since may not be in the file that is there"
             )
 
     @property

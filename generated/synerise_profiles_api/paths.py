@@ -79,14 +79,14 @@ def path_list(
         kind = type(values).__name__
         raise InvalidRequestError(f"expected a sequence of ids, got {kind}", operation=operation.name, field=name)
     parts: list[str] = []
-    target = as_written(target)
+    target = _trimmed(as_written(target))
     for index, given in enumerate(values):
         at = f"{name}[{index}]"
         value = as_written(given)
         if type(value) is str and "," in value:
             problem = "holds a comma, which separates ids in this path; merge by another kind of id"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
-        if type(value) is type(target) and type(value) in (str, int) and value == target:
+        if type(value) is type(target) and type(value) in (str, int) and _trimmed(value) == target:
             problem = "is the target too: a profile cannot be merged into itself; leave it out of the sources"
             raise InvalidRequestError(problem, operation=operation.name, field=at)
         parts.append(path_integer(operation, at, given) if integers else path_text(operation, at, given))
@@ -96,6 +96,11 @@ def path_list(
         problem = f"holds {len(parts)} ids, at most {most} are allowed in one request; split them into groups"
         raise InvalidRequestError(problem, operation=operation.name, field=name)
     return ",".join(parts)
+
+
+def _trimmed(value: object) -> object:
+    """Return a text without white space at its ends, which tells no profiles apart; other values as they are."""
+    return value.strip() if type(value) is str else value
 
 
 def _is_iterable(value: object) -> TypeGuard[Iterable[Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 import sys
 import tempfile
+from collections import OrderedDict, UserDict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -33,6 +35,17 @@ class Own(enum.Enum):
         return self
 
 
+class Asked(enum.Enum):
+    """Raises when anything is asked of a member by this name."""
+
+    A = 1
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "value":
+            raise RuntimeError("the value of a person")
+        return super().__getattribute__(name)
+
+
 class Looked(enum.Enum):
     """Looks its value up."""
 
@@ -48,10 +61,17 @@ def send(client: Synerise, row: dict[str, Any], folder: Path) -> list[str]:
     others = [{"customId": f"c{n}"} for n in range(20)]
     bulk, found = client.bulk.upsert_profiles, list[str]()
     letters: dict[str, Any] = {"dead_letter": folder / "rejected.jsonl", "dead_letter_mode": "replace"}
-    for rows in ([row], [*others, row], iter([row]), iter([*others, row]), iter([*others, *others, row])):
+    many = [[row], [*others, row], iter([row]), iter([*others, row]), iter([*others, *others, row])]
+    mappings = (OrderedDict[str, Any], MappingProxyType[str, Any], UserDict[str, Any])
+    many += [[wrap(row)] for wrap in mappings] + [[*others, wrap(row)] for wrap in mappings]
+    many += [[{**row, "attributes": wrap(row["attributes"])}] for wrap in mappings]
+    for rows in many:
         found += [f"{item.field}: {item.reason}" for item in bulk(rows, **letters).rejected] or ["sent"]
-    synced = client.delta_sync.profiles([*others, row], key="customId", state=folder / f"state{len(found)}")
-    found += [f"{item.field}: {item.reason}" for item in synced.sent.rejected] or ["sent"]
+    for rows in ([*others, row], [*others, MappingProxyType(row)]):
+        synced = client.delta_sync.profiles(rows, key="customId", state=folder / f"state{len(found)}")
+        found += [f"{item.field}: {item.reason}" for item in synced.sent.rejected] or ["sent"]
+    event = OrderedDict(client={"customId": "x"}, action="a.b", label="l", attributes=row["attributes"])
+    found += [f"{item.field}: {item.reason}" for item in client.bulk.send_events([event]).rejected] or ["sent"]
     with client.queue() as queue:
         for call in (
             lambda: client.profiles.upsert(row),
@@ -77,7 +97,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 def main() -> None:
     """Print the verdicts on a member of each enum, one line each."""
     with Synerise(token="t", base_url="http://localhost", transport=httpx.MockTransport(answer)) as client:
-        for kind in (Failing, Own, Looked):
+        for kind in (Failing, Asked, Own, Looked):
             with tempfile.TemporaryDirectory() as folder:
                 row = {"customId": "odd", "attributes": {"v": [kind.A]}}
                 sys.stdout.write(f"{kind.__name__} {' | '.join(sorted(set(send(client, row, Path(folder)))))}\n")

@@ -124,14 +124,22 @@ def test_an_enum_with_a_value_of_its_own_ends_no_process() -> None:
     program = Path(__file__).with_name("enum_program.py")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    failing, own, looked = done.stdout.splitlines()
-    assert (
-        failing
-        == "Failing attributes.v[0]: raised RuntimeError when it was read; give a value of a type of Python's own"
-    )
+    failing, asked, own, looked = done.stdout.splitlines()
+    problem = "attributes.v[0]: raised RuntimeError when it was read; give a value of a type of Python's own"
+    assert (failing, asked) == (f"Failing {problem}", f"Asked {problem}")
     assert own.startswith("Own attributes.v[0]: is an Own, which JSON cannot carry")
     assert "|" not in own
     assert looked == "Looked sent"
+
+
+@pytest.mark.parametrize("count", [0, 20, 400])
+@pytest.mark.parametrize("road", ["profiles", "events", "queue"])
+def test_neither_does_one_that_is_made_while_rows_are_read(road: str, count: int) -> None:
+    """By the source, in a process that had none."""
+    program = Path(__file__).with_name("late_enum_program.py")
+    command = [sys.executable, program, road, str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "attributes.v")
 
 
 class OwnDate(datetime.date):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import enum
 import errno
 import gc
 import logging
@@ -346,6 +347,17 @@ def test_the_digest_of_a_mapping(tmp_path: Path) -> None:
     assert done.stdout.strip() == digests[0]
 
 
+class Name(str, enum.Enum):  # noqa: UP042 - whose text is another than its value
+    CITY = "city"
+
+
+class Shown(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another name"
+
+
 class Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError("secret")
@@ -382,6 +394,8 @@ ODD_ROWS: list[tuple[Any, Any, str]] = [
     ({"a": Unprintable()}, {"a": "Unprintable"}, "no value of JSON"),
     ({"a": {1, "b"}}, {"a": [1, "b"]}, "a: it is a set of values that have no order of their own"),
     ({1: 2}, {"1": 2}, "its key is no text"),
+    ({Name.CITY: "x", "phone": float("nan")}, {"city": "x", "phone": "nan"}, "phone: it is no finite number"),
+    ({Shown("city"): "x", "phone": 5}, {"city": "x", "phone": 5}, ""),
     (None, "", "nothing of it could be kept"),
     ("a text", "a text", ""),
     (Unprintable(), "Unprintable", "the row: it is no value of JSON"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import inspect
 import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -41,6 +44,7 @@ from synerise_profiles.sources import (
     read_parquet,
     read_sql,
 )
+from tests.bulk.support import Server
 
 MAPPING = RowMapping.for_profiles(
     {"customId": "customId", "Town": "city", "Mail": "email", "Born": field("birthDate", "date", format="%d.%m.%Y")}
@@ -516,6 +520,87 @@ def test_a_mended_value_is_sent_though_its_letter_names_a_problem(client: Syneri
     report = client.bulk.replay(letters, transform=lambda letter: {**letter["row"], "attributes": {"n": 1}})
     assert report.accepted == 1
     assert client.bulk.replay(letters, transform=lambda letter: letter["row"]).accepted == 0
+
+
+LOST: dict[str, Any] = {
+    "n": float("nan"),
+    "large": 2**64,
+    "half": "a\ud83d",
+    "bytes": b"x",
+    "list": [1, float("inf")],
+    "set": {1, "b"},
+    "a: b.c[0]": float("nan"),
+    "deep": {"er": Decimal("sNaN")},
+}
+
+
+@pytest.mark.parametrize("field", ["attributes", "params"])
+@pytest.mark.parametrize("name", LOST)
+def test_a_text_for_what_json_cannot_carry_is_no_value(client: Synerise, letters: Path, name: str, field: str) -> None:
+    """Whatever else the function changes: each is replaced by itself, or the row stays a letter."""
+    is_event = field == "params"
+    send = client.bulk.send_events if is_event else client.bulk.upsert_profiles
+    event: dict[str, Any] = {"client": {"customId": "a"}, "action": "a.b", "label": "l"}
+    row: dict[str, Any] = event if is_event else {"customId": "a"}
+    send([{**row, field: {**LOST, "ok": 1}}], dead_letter=letters)
+    mended = {**dict.fromkeys(LOST, 5), "ok": 2}
+
+    def mend_others(letter: dict[str, Any]) -> Any:
+        return {**letter["row"], field: {**mended, name: letter["row"][field][name]}}
+
+    before = rows_of(letters)
+    report = client.bulk.replay(letters, transform=mend_others)
+    (rejection,) = report.rejected
+    assert "a value stands as text, since JSON cannot carry it: " in rejection.reason
+    assert f"{field}.{name}" in rejection.reason
+    assert rejection.reason.count("; mend it first") == 1
+    assert [text for text in LOST if f"{field}.{text}" in rejection.reason] == [name]
+    assert rows_of(letters) == before
+    assert client.bulk.replay(letters, transform=lambda letter: {**letter["row"], field: mended}).accepted == 1
+
+
+def test_keys_that_json_cannot_carry_are_no_names(client: Synerise, letters: Path) -> None:
+    """A key stays one, whatever its value is."""
+    for key in (5, "a\ud83d"):
+        client.bulk.upsert_profiles([{"customId": "a", "attributes": {key: 1, "n": 1}}], dead_letter=letters)
+        (name,) = rows_of(letters)[0]["attributes"].keys() - {"n"}
+        for attributes, accepted in (({name: 1, "n": 2}, 0), ({name: 2}, 0), ({"n": 2}, 1)):
+            row = {"customId": "a", "attributes": attributes}
+            assert client.bulk.replay(letters, transform=lambda _, row=row: row).accepted == accepted
+
+
+@pytest.mark.parametrize("made", [lambda row: row, MappingProxyType, ProfileBatchItem.from_dict])
+def test_the_function_says_that_a_text_is_meant(client: Synerise, letters: Path, made: Any) -> None:
+    """By taking the letter's problems away; whatever it makes of the row, nothing else does."""
+    client.bulk.upsert_profiles([{"customId": "a", "attributes": {"n": 2**64}}], dead_letter=letters)
+
+    def keep_text(letter: dict[str, Any]) -> Any:
+        letter.pop("problems")
+        return made(letter["row"])
+
+    other = client.bulk.replay(letters, transform=lambda letter: made({**letter["row"], "city": "x"}))
+    assert (other.accepted, other.rejected_count()) == (0, 1)
+    assert client.bulk.replay(letters, transform=keep_text).accepted == 1
+
+
+@pytest.mark.parametrize("levels", [251, 252])
+def test_a_letter_of_the_deepest_row_is_read_and_sent(letters: Path, levels: int) -> None:
+    """As deep as rows are sent; the letters beside it are sent as well."""
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    rows = [{"customId": "a", "phone": 5, "attributes": {"deep": deep}}, {"customId": "b", "phone": 5}]
+    with Synerise(token="t", transport=Server().transport()) as client:
+        client.bulk.upsert_profiles(rows, dead_letter=letters)
+        report = client.bulk.replay(letters, transform=lambda letter: {**letter["row"], "phone": "+48500100200"})
+    assert (report.accepted, report.rejected_count()) == (2, 0)
+
+
+def test_an_enum_as_key_is_its_text_in_a_letter(client: Synerise, letters: Path) -> None:
+    """As it is where it is sent, so that a replay sends the same name."""
+    key = enum.Enum("Key", {"SCORE": "score"}, type=str).SCORE  # type: ignore[attr-defined]
+    client.bulk.upsert_profiles([{"customId": "a", "phone": 5, "attributes": {key: 1}}], dead_letter=letters)
+    assert rows_of(letters) == [{"customId": "a", "phone": 5, "attributes": {"score": 1}}]
 
 
 def test_cells_of_another_operation_or_mapping(client: Synerise, replay: Replay, letters: Path, tmp_path: Path) -> None:

@@ -393,6 +393,20 @@ def test_further_identifiers_of_a_profile_do_not_make_another_event() -> None:
     assert len(keys) == 1
 
 
+def test_white_space_at_the_ends_of_an_identifier_does_not_make_another_event() -> None:
+    """The server compares identifiers without it; so the later one overwrites the earlier, keeps its place, is told."""
+    salter = RowSalter(EVENTS)
+    events = [
+        visit(n, eventSalt="s", time=NOON, client={"customId": name}) for n, name in enumerate(("k", "k ", "\tk"))
+    ]
+    assert len({salter.add_salt(row, b"{}").key for row in events}) == 1
+    pairs = [{"customId": "k", "email": "a@example.com"}, {"customId": " k", "email": "a@example.com "}]
+    first, second = (tuple(salter.keys_of({"client": client}, ("s", 1, "a.b", None))) for client in pairs)
+    assert first == second
+    report = Run(EVENTS, events, Server()).finish()
+    assert sum(count for text, count in report.notes.items() if "overwrites" in text) == 2
+
+
 def test_a_salt_with_half_an_emoji_costs_its_row_alone() -> None:
     """A salt function whose text is no Unicode has that row refused by name; as a text for all rows it is refused."""
     server = Server()
@@ -539,3 +553,15 @@ def test_a_text_that_is_meant_as_a_salt(client: Synerise, text: str) -> None:
     assert client.bulk.send_events([row], salt=text).accepted == 1
     assert salts([row], salt=lambda _: "orderId") == ["orderId"]
     assert client.builder(salt=text)
+
+
+@pytest.mark.parametrize("levels", [250, 251, 252])
+def test_the_content_of_the_deepest_rows_has_a_salt(levels: int) -> None:
+    """A row of as many levels as are sent ends no run: it has the salt of its content, as any other."""
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    row = visit(1, params={"deep": deep}, time=NOON)
+    report = Run(EVENTS, [visit(0), row, visit(2)], Server()).finish()
+    assert (report.accepted, report.rejected_count()) == (3, 0)
+    assert salts([row]) == [RowSalter(EVENTS).add_salt(row, b"{}").salt]

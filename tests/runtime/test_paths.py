@@ -138,8 +138,9 @@ def test_path_text_takes_what_a_body_takes_for_a_text():
 
 
 def test_path_list_knows_the_target_in_any_form():
-    """A profile is not merged into itself, however its id is given."""
-    for source, target in ((uuid.UUID(int=7), str(uuid.UUID(int=7))), (str(uuid.UUID(int=7)), UuidEnum.SEVEN)):
+    """A profile is not merged into itself, however its id is given; white space at the ends tells none apart."""
+    seven = str(uuid.UUID(int=7))
+    for source, target in ((uuid.UUID(int=7), seven), (seven, UuidEnum.SEVEN), ("a ", "a"), ("a", "\ta")):
         with pytest.raises(InvalidRequestError, match="cannot be merged into itself"):
             path_list(READ, "ids", [source], integers=False, target=target)
 

@@ -145,7 +145,7 @@ def load_letter(line: bytes) -> Any:
 
     line = line.removeprefix(BOM_UTF8)  # of an editor, in which letters were mended
     try:
-        return load_exactly(line)
+        return load_exactly(line, holds_row=True)
     except LostDigitsError:
         letter = orjson.loads(line)
     if not is_object(letter) or "row" not in letter:

@@ -19,16 +19,12 @@ import attrs
 import orjson
 
 from synerise_profiles._validation.object_rules import CELLS_NAME
-from synerise_profiles._validation.plain_rows import (
-    ORJSON_OPTIONS,
-    holds_enum,
-    raise_interrupt,
-)
+from synerise_profiles._validation.plain_rows import raise_interrupt
 from synerise_profiles_api.json_values import is_list, is_object, raised_problem
 
 from .order_ids import ID_TAKEN_MARK, PART_MARK
-from .readable_row import readable
-from .row_encoder import contains_null, has_enums_of_their_own, orjson_default
+from .readable_row import readable, write_any
+from .row_encoder import contains_null
 
 __all__ = [
     "LETTER_START",
@@ -124,8 +120,7 @@ def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None)
         except Exception as error:  # noqa: BLE001 - a cell of the caller's may fail in any way, as it is looked into
             raised_problem(error)
     try:
-        # What orjson must not ask goes the slow way too.
-        found = b"null" if _holds_odd_enum(row) else orjson.dumps(row, orjson_default, ORJSON_OPTIONS)
+        found = write_any(row)
     except (TypeError, ValueError, RecursionError) as error:
         raise_interrupt(error)
         found = b"null"  # the slow way finds out why
@@ -133,13 +128,6 @@ def letter_row(row: Any, holds: RowHolds = "fields", mapping: str | None = None)
     if contains_null(found):
         found = orjson.dumps(readable(row, "", problems, ()))
     return LetterRow(found, holds, tuple(problems), mapping, decimals)
-
-
-def _holds_odd_enum(row: Any) -> bool:
-    try:
-        return holds_enum(row) and has_enums_of_their_own()
-    except RecursionError:
-        return False
 
 
 def _plain_cells(row: Any) -> tuple[Any, tuple[str, ...]]:

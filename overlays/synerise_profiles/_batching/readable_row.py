@@ -12,18 +12,32 @@ from typing import Any, Final, cast
 
 import orjson
 
-from synerise_profiles._validation.plain_rows import raise_interrupt
+from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, orjson_default, raise_interrupt
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.bounded import items_of
+from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.json_values import raise_if_of_a_signal
 
-from .row_encoder import orjson_default
+from .row_encoder import has_enums_of_their_own
 
-__all__ = ["readable"]
+__all__ = ["KEY_PROBLEMS", "ROW_NAME", "readable", "write_any"]
 
+KEY_PROBLEMS: Final = ("its key is no text", "its key holds half a character")
+ROW_NAME: Final = "the row"
+"""What stands for the way to the row itself in a problem."""
 _MAX_DEPTH: Final = 200
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
+
+
+def write_any(value: Any, options: int = 0) -> bytes:
+    """Write a value of whatever class, by options of orjson.
+
+    Raises TypeError, ValueError, RecursionError or InvalidRequestError for what JSON cannot carry.
+    """
+    if has_enums_of_their_own():
+        value = to_wire(value)
+    return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | options)
 
 
 def readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
@@ -64,7 +78,7 @@ def _readable(value: Any, path: str, problems: list[str], inside: tuple[int, ...
         is_carried = math.isfinite(value)
         return float.__float__(value) if is_carried else _as_text(_text(value), path, problems, "no finite number")
     try:
-        found: Any = orjson.loads(orjson.dumps(orjson_default(value)))
+        found: Any = orjson.loads(orjson.dumps(to_wire(value)))
     except (TypeError, ValueError) as error:
         raise_interrupt(error)
         return _as_text(_text(value), path, problems, f"no value of JSON ({type(value).__name__})")
@@ -91,12 +105,17 @@ def _text(value: Any) -> str:
 def _readable_fields(fields: Mapping[Any, Any], path: str, problems: list[str], inside: tuple[int, ...]) -> Any:
     found: dict[str, Any] = {}
     for key, value in items_of(fields.items()):
-        name = _readable_text(_text(key), path, problems)
-        if not isinstance(key, str):
-            problems.append(_problem(f"{path}.{name}" if path else name, "its key is no text"))
+        is_text = issubclass(type(key), str)
+        text = str.__str__(key) if is_text else _text(key)
+        name = text.encode("utf-8", "backslashreplace").decode()
         while name in found:
             name += "'"
-        found[name] = readable(value, f"{path}.{name}" if path else name, problems, inside)
+        at = f"{path}.{name}" if path else name
+        if not is_text:
+            problems.append(_problem(at, KEY_PROBLEMS[0]))
+        elif name != text:
+            problems.append(_problem(at, KEY_PROBLEMS[1]))
+        found[name] = readable(value, at, problems, inside)
     return found
 
 
@@ -126,4 +145,4 @@ def _digits(value: int) -> str:
 
 
 def _problem(path: str, problem: str) -> str:
-    return f"{path or 'the row'}: {problem}"
+    return f"{path or ROW_NAME}: {problem}"

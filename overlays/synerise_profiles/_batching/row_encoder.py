@@ -8,8 +8,8 @@ the stored value, and orjson writes a NaN as null.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Collection, Sequence
+from types import MappingProxyType, WrapperDescriptorType
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -18,8 +18,6 @@ import orjson
 from synerise_profiles._validation.basic_rules import basic_rule
 from synerise_profiles._validation.plain_rows import (
     EXACT_OPTIONS,
-    ORJSON_OPTIONS,
-    ForeignValueError,
     exact_default,
     plain_copy,
     raise_interrupt,
@@ -28,13 +26,12 @@ from synerise_profiles._validation.plain_rows import (
 from synerise_profiles._validation.rules import Note, Rule, fields_of, fields_of_rows
 from synerise_profiles._validation.strict_rules import identifier_rules, object_rule
 from synerise_profiles._validation.totals_rule import TotalsRule
-from synerise_profiles_api.bounded import READ_ONCE, items_of
-from synerise_profiles_api.encoding import Model, to_wire
+from synerise_profiles_api.bounded import READ_ONCE
+from synerise_profiles_api.encoding import Model
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
     MAX_DEPTH,
     TOO_DEEP,
-    raised_problem,
     unwritten_problem,
 )
 
@@ -42,7 +39,6 @@ from .operations import BatchOperation
 from .row_refusal import RefusedError, as_wire, dump, reject_nulls
 
 __all__ = [
-    "ORJSON_OPTIONS",
     "BlockScan",
     "BlockScanner",
     "Checks",
@@ -51,7 +47,6 @@ __all__ = [
     "append_fields",
     "contains_null",
     "has_enums_of_their_own",
-    "orjson_default",
     "row_rule",
     "timestamp_reserve",
 ]
@@ -60,11 +55,27 @@ Checks: TypeAlias = Literal["strict", "basic", "off"]
 IdentifierGroup: TypeAlias = frozenset[str] | None
 """The identifiers by which a row names its profile, where all rows of a request must use the same; else None."""
 _VALUE_OF_ENUMS: Final = vars(enum.Enum)["value"]
+_SUBCLASSES: Final = type.__subclasses__
 _FEW_LISTS: Final = 32
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _MAX_CACHED_GROUPS: Final = 1000
 _TIMESTAMP_BYTES: Final = len("2026-01-01T00:00:00.000Z")
 """The length of every time that is set here, so that its bytes can be counted before it is known."""
+
+
+class _KnownEnums:
+    """The classes of enums that there were when they were last looked through.
+
+    A class with members has no subclasses, so that a look at those of the others tells whether there are new ones.
+    """
+
+    def __init__(self) -> None:
+        kinds: list[type[enum.Enum]] = [enum.Enum]
+        for kind in kinds:
+            kinds += _SUBCLASSES(kind)
+        self.open_classes: Sequence[type[enum.Enum]] = [kind for kind in kinds if not vars(kind).get("_member_map_")]
+        self.subclasses = list(map(_SUBCLASSES, self.open_classes))
+        self.has_own = not all(map(_is_asked_safely, kinds))
 
 
 class RowEncoder:
@@ -76,11 +87,16 @@ class RowEncoder:
     def __init__(self, batch_operation: BatchOperation, allow_null: Collection[str] | None) -> None:
         self.batch_operation = batch_operation
         self._allow_null = allow_null
-        self.copies_first = has_enums_of_their_own()  # before a row is written
+        self.copies_first = has_enums_of_their_own()
+        """Whether each row is copied before it is written."""
         self._identifiers = frozenset(batch_operation.identifiers)
         self._groups: dict[tuple[str, ...], frozenset[str]] = {}
         # Rows that can be read only once, and were, by their ids.
         self._read: dict[int, tuple[Any, RefusedError]] = {}
+
+    def look_for_enums(self) -> None:
+        """Take note of new classes of enums, for the rows that are written next: one may have a `value` of its own."""
+        self.copies_first = has_enums_of_their_own()
 
     def encode(self, row: Any) -> tuple[bytes, Any]:
         """Write a row; return its bytes, and the row as plain values. Raises RefusedError.
@@ -207,6 +223,7 @@ class BlockScanner:
 
     def _read(self, block: Sequence[Any]) -> tuple[Sequence[Any], bytes | Sequence[bytes]] | None:
         """Return rows as plain values, and written; None if one cannot be written."""
+        self._encoder.look_for_enums()
         is_plain = all(kind is dict or issubclass(kind, Model) for kind in set[type[Any]](map(type, block)))
         if is_plain and not self._encoder.copies_first:
             rows = fields_of_rows(block)
@@ -232,17 +249,15 @@ class BlockScanner:
 
 
 def has_enums_of_their_own() -> bool:
-    """Whether a class of enums has a `value` of its own.
+    """Whether a class of enums has a `value` of its own, also one that was made a moment ago.
 
-    orjson asks for it without a look at what is raised, which ends the process. So where there is one, no row is
+    orjson asks for it without a look at what is raised, which ends the process. So where there is one, nothing is
     written before it was copied.
     """
-    kinds: list[type[enum.Enum]] = [enum.Enum]
-    for kind in kinds:
-        if next(vars(base)["value"] for base in kind.__mro__ if "value" in vars(base)) is not _VALUE_OF_ENUMS:
-            return True
-        kinds += type.__subclasses__(kind)
-    return False
+    known = _known_enums[0]
+    if list(map(_SUBCLASSES, known.open_classes)) != known.subclasses:
+        known = _known_enums[0] = _KnownEnums()
+    return known.has_own
 
 
 def is_too_deep(data: bytes) -> bool:
@@ -280,20 +295,6 @@ def append_fields(item: bytes, fields: bytes) -> bytes:
     return item[:-1] + (b"," if len(item) > 2 else b"") + fields + b"}"
 
 
-def orjson_default(value: Any) -> Any:
-    """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
-    try:
-        if isinstance(value, Model):
-            return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
-        # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
-        if isinstance(value, Mapping):
-            return dict[Any, Any](items_of(value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # its keys are looked at by orjson
-    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
-        raised_problem(error)
-        raise ForeignValueError from None
-    return to_wire(value)
-
-
 def _identifier_holder(row: Any, holder_field: str | None) -> Any:
     """Return what holds a row's identifiers: the row itself, or one of its fields."""
     fields = fields_of(row)
@@ -326,3 +327,18 @@ def row_rule(
         rule = object_rule(schema, note, "", field_rules=fields, allow_unknown=allow_unknown)
     has_totals = "products" in schema.properties and "revenue" in schema.properties
     return TotalsRule(rule, note, is_strict=checks == "strict") if has_totals else rule
+
+
+def _is_asked_safely(kind: type[enum.Enum]) -> bool:
+    """Whether a class has the `value` of all enums, and no way of its own to what is asked of its members."""
+    found: dict[str, Any] = {}
+    for base in kind.__mro__:
+        for name in ("value", "_value_", "__getattribute__"):
+            if name in vars(base):
+                found.setdefault(name, vars(base)[name])
+    is_own = found["value"] is _VALUE_OF_ENUMS and "_value_" not in found
+    return is_own and type(found["__getattribute__"]) is WrapperDescriptorType
+
+
+_known_enums: Final = [_KnownEnums()]
+"""The newest look at them, which a later one replaces."""

@@ -162,7 +162,6 @@ class BlockReader:
         self.watches = not (is_fixed or reads_singly)
         """Whether rows may be changed by reading on."""
         self._reads_singly = reads_singly
-        self._looks_for_enums = self.watches and has_enums_of_their_own()
         # The objects of the first rows, by their ids, which are not given again while the objects are kept.
         self._seen: dict[int, Any] = {}
         # The row that was read last, as it was then.
@@ -236,18 +235,13 @@ class BlockReader:
         elif block:
             row = block[-1]
             try:
-                self._last = (
-                    None if _is_unchangeable(row) else (row, _snapshot(row, looks_for_enums=self._looks_for_enums))
-                )
+                self._last = None if _is_unchangeable(row) else (row, _snapshot(row))
             except InvalidValueError as error:
                 self._last, block[-1] = None, UnreadableRow("", error.problem, row)
 
     def _has_changed_last(self) -> bool:
         try:
-            return (
-                self._last is not None
-                and _snapshot(self._last[0], looks_for_enums=self._looks_for_enums)[0] != self._last[1][0]
-            )
+            return self._last is not None and _snapshot(self._last[0])[0] != self._last[1][0]
         except InvalidValueError:  # its length is another one now
             return True
 
@@ -316,7 +310,7 @@ def _fields_of_mapping(row: Any) -> Any:
         return None
 
 
-def _snapshot(row: Any, *, looks_for_enums: bool) -> tuple[bytes | None, list[Any]]:
+def _snapshot(row: Any) -> tuple[bytes | None, list[Any]]:
     """Write a row, to see later whether it has changed; None if it cannot be written, and is refused anyway.
 
     What no value of Python's own is stands there as the object that it is, which is kept and not read: it may be one
@@ -332,9 +326,9 @@ def _snapshot(row: Any, *, looks_for_enums: bool) -> tuple[bytes | None, list[An
             return f"{type(value).__name__} {id(value)}"
 
     try:
-        if looks_for_enums and holds_enum(row):
-            return None, kept
         fields = _fields_of_mapping(row)
+        if has_enums_of_their_own() and holds_enum(fields):
+            return None, kept
         return orjson.dumps(fields, stand_in, EXACT_OPTIONS | orjson.OPT_NON_STR_KEYS), kept
     except (TypeError, ValueError, RecursionError) as error:
         raise_interrupt(error)

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 import orjson
 
 from synerise_profiles._validation.basic_rules import EMPTY_TEXT, KEY_FIELDS
+from synerise_profiles._validation.plain_rows import ORJSON_OPTIONS, orjson_default, raise_interrupt
 from synerise_profiles._validation.rules import fields_of
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
@@ -24,7 +25,7 @@ from synerise_profiles_api.operations import NAMES, load
 from synerise_profiles_api.types import UNSET, Operation
 
 from .operations import BatchOperation
-from .row_encoder import ORJSON_OPTIONS, append_fields, orjson_default
+from .row_encoder import append_fields
 from .row_refusal import RefusedError
 
 __all__ = [
@@ -133,7 +134,7 @@ class RowSalter:
         holder = fields_of((fields_of(row) or {}).get(self._holder_field)) or {}
         if len(holder) < 2:
             return (key,)
-        named = [f"{name} {_text(value)}" for name in self._identifiers if (value := _value(holder, name))]
+        named = [found for name in self._identifiers if (found := _named(holder, name))]
         event = cast("tuple[Hashable, ...]", key)[:-1]
         return [(*event, each) for each in named] or (key,)
 
@@ -161,8 +162,7 @@ class RowSalter:
         holder, named = fields_of(fields.get(self._holder_field)) or {}, None
         for name in self._identifiers:
             # One identifier names the profile; with the others beside it, it is still the same event.
-            if value := _value(holder, name):
-                named = f"{name} {_text(value)}"
+            if named := _named(holder, name):
                 break
         return _text(salt), moment, self._action or action_of(fields), named
 
@@ -170,7 +170,13 @@ class RowSalter:
 def content_salt(action: str, moment: int | str | None, fields: Mapping[str, Any], suffix: str = "") -> str:
     """Make a salt that is the same for the same event, so that an event that is sent twice is stored once."""
     content = {name: value for name, value in fields.items() if name not in _NOT_CONTENT}
-    data = orjson.dumps([action, moment, content, suffix], orjson_default, _SORTED)
+    try:
+        data = orjson.dumps([action, moment, content, suffix], orjson_default, _SORTED)
+    except TypeError as error:
+        raise_interrupt(error)
+        # By itself the content may be nested by one level more.
+        head, tail = orjson.dumps([action, moment])[:-1], orjson.dumps([suffix])[1:]
+        data = b"%b,%b,%b" % (head, orjson.dumps(content, orjson_default, _SORTED), tail)
     return sha256(data).hexdigest()[:32]
 
 
@@ -208,6 +214,13 @@ def _value(fields: Mapping[str, Any], name: str) -> Any:
     """Return the value of a field as it is written; None where there is none."""
     value = fields.get(name)
     return value if value is None or type(value) is str else written(value)
+
+
+def _named(holder: Mapping[str, Any], name: str) -> str | None:
+    """Return an identifier of a profile, as the server compares it: white space at the ends does not count."""
+    value = _value(holder, name)
+    text = _text(value).strip() if value else ""
+    return f"{name} {text}" if text else None
 
 
 def _is_empty(value: object) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from .batch import Chunk, SampledRow
-from .row_encoder import ORJSON_OPTIONS, orjson_default
+from .readable_row import write_any
 
 __all__ = ["Sample"]
 
@@ -70,7 +70,7 @@ class Sample:
             elif number in picked:
                 latest[self._make_room(names)] = number
         for place, number in latest.items():
-            data: dict[str, Any] = orjson.loads(orjson.dumps(rows[number], orjson_default, ORJSON_OPTIONS))
+            data: dict[str, Any] = orjson.loads(write_any(rows[number]))
             doubtful = self._reservoir[place].has_duplicate
             entry = SampledRow(chunk.indexes[first + number], data, has_duplicate=doubtful)
             self._reservoir[place] = entry

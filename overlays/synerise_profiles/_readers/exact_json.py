@@ -21,7 +21,7 @@ import orjson
 
 from synerise_profiles_api.encoding import to_wire
 from synerise_profiles_api.errors import InvalidRequestError
-from synerise_profiles_api.json_values import HIDDEN_KEY, looks_like_a_name
+from synerise_profiles_api.json_values import HIDDEN_KEY, is_object, looks_like_a_name
 
 __all__ = [
     "LargeNumberError",
@@ -87,14 +87,15 @@ class LargeNumberError(LostDigitsError):
     number = "a whole number beyond 64 bits"
 
 
-def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
+def load_exactly(text: bytes, *, keeps_decimals: bool = False, holds_row: bool = False) -> Any:
     """Parse JSON; raise LossyJsonError for what would be lost of it, orjson.JSONDecodeError for what is none.
 
-    With `keeps_decimals` a number with more digits than a float keeps is a Decimal.
+    With `keeps_decimals` a number with more digits than a float keeps is a Decimal. With `holds_row` what is sent is
+    one value of the object, which may be nested as deeply as it could be by itself.
     """
-    found = orjson.loads(text)
+    found: Any = orjson.loads(text)
     try:
-        written = orjson.dumps(found)
+        written = _write_parts(found) if holds_row and is_object(found) else orjson.dumps(found)
     except TypeError:  # it reads deeper than it writes, so it could not be sent either
         raise LossyJsonError(_TOO_DEEP) from None
     if written == text or written.translate(None, _BLANK) == text.translate(None, _BLANK):
@@ -115,6 +116,11 @@ def load_exactly(text: bytes, *, keeps_decimals: bool = False) -> Any:
     if is_tiny or any(map(_loses_digits, numbers)):
         _check_fractions(text)
     return found
+
+
+def _write_parts(fields: dict[str, Any]) -> bytes:
+    parts = (b"%b:%b" % (orjson.dumps(name), orjson.dumps(value)) for name, value in fields.items())
+    return b"{%b}" % b",".join(parts)
 
 
 def load_all_digits(text: bytes) -> Any:

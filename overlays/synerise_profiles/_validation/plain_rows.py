@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
-from synerise_profiles_api.bounded import pairs_of
+from synerise_profiles_api.bounded import items_of, pairs_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
@@ -37,6 +37,7 @@ __all__ = [
     "asked_plainly",
     "exact_default",
     "holds_enum",
+    "orjson_default",
     "plain_copy",
     "plain_row",
     "raise_interrupt",
@@ -81,6 +82,20 @@ def raise_interrupt(error: Exception) -> None:
         return
     if not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
         raise cause
+
+
+def orjson_default(value: Any) -> Any:
+    """Turn a value that orjson does not know into one that it does; a set is sorted, and so the same in any process."""
+    try:
+        if isinstance(value, Model):
+            return value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
+        # What stands in a mapping is written as it is in a dict, also where nulls and NaN are not looked for.
+        if isinstance(value, Mapping):
+            return dict[Any, Any](items_of(value.items()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]  # its keys are looked at by orjson
+    except Exception as error:  # noqa: BLE001 - a value of the caller's may fail in any way
+        raised_problem(error)
+        raise ForeignValueError from None
+    return to_wire(value)
 
 
 def plain_row(row: Any) -> Any:
@@ -168,7 +183,9 @@ def holds_enum(value: Any) -> bool:
     if issubclass(type(value), Model):
         value = value._fields()  # pyright: ignore[reportPrivateUsage]  # the models' own protocol
     if type(value) is dict:
-        return any(map(holds_enum, cast("dict[str, Any]", value).values()))
+        fields = cast("dict[object, Any]", value)
+        is_key = set(map(type, fields)) != {str} and any(map(holds_enum, fields))
+        return is_key or any(map(holds_enum, fields.values()))
     if type(value) is list or type(value) is tuple:
         return any(map(holds_enum, cast("list[Any]", value)))
     return issubclass(type(value), enum.Enum)

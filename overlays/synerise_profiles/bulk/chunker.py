@@ -294,6 +294,7 @@ class Chunker:
     def _put_rows(self, block: Sequence[Any], scan: BlockScan) -> None:
         """Put rows one by one, until a chunk is full; those that the block's check cleared are not checked again."""
         reference = self._options.reference
+        self.preparer.encoder.look_for_enums()
         for place, row in enumerate(block):
             index = self.rows_read
             try:

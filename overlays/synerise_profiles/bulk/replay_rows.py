@@ -24,6 +24,7 @@ from synerise_profiles_api.json_values import is_list, is_object
 
 from .letter_reader import CellMapping
 from .replay_file import LetterGoneError, LetterGroup, ReplayFile
+from .stand_ins import left_problems
 
 __all__ = ["LetterRows", "Transform", "kept_letter", "letter_content"]
 
@@ -137,10 +138,12 @@ class LetterRows:
             row = _checked(self._transform(letter))
             if row is None:
                 return self._keep(number, None)
+            has_problems = bool(letter.get("problems"))
             letter = _as_marked(letter, self.letter(number))
+            letter["problems"] = left_problems(letter, row) if has_problems else ()
         self._letter = letter
         problem = problem_of(letter)
-        if problem is not None and (row == letter["row"] or letter.get(PART_MARK)):
+        if problem is not None:
             return self._keep(number, problem)
         fields = fields_of(row) or {}
         if CELLS_NAME in fields and (letter["row_holds"] == "cells" or len(fields) == 1):

@@ -76,12 +76,14 @@ class UnchangedRows:
         """
         iterator, found, counts = iter(rows), list[Digested](), self._counts
         first, start_digest = counts.read, self._digests.content_start.copy
-        dumps = _copied_first if has_enums_of_their_own() else orjson.dumps
+        dumps: Callable[[Any, Any, int], bytes] = orjson.dumps
         while True:
             block: list[Any] = []
             digests: list[bytes] = []
             add_row, add_digest = block.append, digests.append
             for row in islice(iterator, _COMPARED_AT_ONCE):
+                if not block:
+                    dumps = _copied_first if has_enums_of_their_own() else orjson.dumps
                 try:
                     data = dumps(row, exact_default, CANONICAL_OPTIONS)
                 except TypeError as error:

@@ -79,6 +79,7 @@ class QueueRowEncoder:
     def _encode_checked(self, row: Any) -> EncodedRow:
         encoder, is_untimed = self._encoder, False
         keys: Sequence[Hashable] = ()
+        encoder.look_for_enums()
         item, fields = encoder.encode(row)
         if self._check is not None and (problem := asked_plainly(self._check, fields)) is not None:
             raise RefusedError(*problem)

@@ -12,9 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias, cast
 
-import orjson
-
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.readable_row import write_any
 from synerise_profiles._core.json_equality import same_json
 from synerise_profiles._core.wording import counted
 from synerise_profiles._validation.amounts import EXACT
@@ -287,7 +285,7 @@ def _path_text(path: FieldPath, field: str) -> str:
 
 def _json_size(value: Any) -> int:
     try:
-        return len(orjson.dumps(value, orjson_default, ORJSON_OPTIONS))
+        return len(write_any(value))
     except (TypeError, ValueError) as error:
         raise_if_of_a_signal(error)
         return 0

@@ -11,7 +11,7 @@ import attrs
 import orjson
 
 from synerise_profiles._batching.operations import BatchOperation
-from synerise_profiles._batching.row_encoder import ORJSON_OPTIONS, orjson_default
+from synerise_profiles._batching.readable_row import write_any
 from synerise_profiles._validation.schema import Schema
 from synerise_profiles_api.types import Operation
 
@@ -213,7 +213,7 @@ def _collection_fact(value: object) -> object:
 def _constant_fact(value: object) -> str:
     """Write a constant as it is sent: a list and a tuple are the same, and so are dictionaries in another order."""
     try:
-        return orjson.dumps(value, orjson_default, ORJSON_OPTIONS | orjson.OPT_SORT_KEYS).decode()
+        return write_any(value, orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError):
         return repr(value)
 

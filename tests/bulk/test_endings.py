@@ -102,6 +102,47 @@ class RaisedError(Exception):
     """What a function of the caller raises."""
 
 
+class FalseError(RaisedError):
+    """One that is false."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class EmptyError(RaisedError):
+    """One that is false, as it holds nothing."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class NeitherError(RaisedError):
+    """One that has no truth."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("is neither true nor false")
+
+
+class NoEqualsError(RaisedError):
+    """One that cannot be compared."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("is not compared")
+
+
+class FalseInterrupt(KeyboardInterrupt):
+    """An interruption that is false."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ODD_KINDS: list[type[BaseException]] = [FalseError, EmptyError, NeitherError, NoEqualsError, FalseInterrupt]
+PLACES = ["on_request", "on_response", "progress", "reference", "source", "on_settled", "on_finish"]
+
+
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("kind", [KeyError, RaisedError, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
 def test_a_hook_that_raises_after_the_answer(run: Any, kind: type[BaseException]) -> None:
@@ -202,7 +243,7 @@ def test_what_is_in_flight_is_awaited_whatever_is_raised(run: Any, make: Any, pl
 
 @settings(max_examples=60, deadline=None)
 @given(
-    place=st.sampled_from(["on_request", "on_response", "progress", "reference", "source", "on_settled", "on_finish"]),
+    place=st.sampled_from(PLACES),
     at=st.integers(1, 40),
     run=st.sampled_from([sync_run, async_run]),
     concurrency=st.integers(1, 5),
@@ -210,6 +251,19 @@ def test_what_is_in_flight_is_awaited_whatever_is_raised(run: Any, make: Any, pl
 )
 def test_what_raises_in_any_place(place: str, at: int, run: Any, concurrency: int, *, wide: bool) -> None:
     """Whatever function of the caller raises, and whenever: it is raised as itself, and the report is true."""
+    raise_in(place, RaisedError, at, run, concurrency, wide=wide)
+
+
+@pytest.mark.parametrize("run", [sync_run, async_run])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_exceptions_without_truth(kind: type[BaseException], place: str, run: Any) -> None:
+    """One that is false, or can be neither tested nor compared, is raised as itself too."""
+    assert raise_in(place, kind, 1, run, 2, wide=True)
+
+
+def raise_in(place: str, kind: type[BaseException], at: int, run: Any, concurrency: int, *, wide: bool) -> bool:
+    """Let a function of the caller raise, and check the end of the run; return whether it was called so often."""
     count = iter(range(1, 10_000))
     lock = threading.Lock()
 
@@ -217,7 +271,7 @@ def test_what_raises_in_any_place(place: str, at: int, run: Any, concurrency: in
         with lock:
             now = next(count)
         if now == at:
-            raise RaisedError
+            raise kind
         return f"r{now}"
 
     def rows() -> Iterator[Any]:
@@ -232,12 +286,15 @@ def test_what_raises_in_any_place(place: str, at: int, run: Any, concurrency: in
     options: dict[str, Any] = {place: fail} if place in of_run else {}
     try:
         report = run(server, rows(), client=hooks, concurrency=concurrency, **options)
-    except RaisedError as error:
-        report = ended_by(error, server)
-        assert report.accepted == len(server.rows)
+    except (RaisedError, KeyboardInterrupt) as error:
+        is_itself, report = type(error) is kind, ended_by(error, server)
+        is_interrupt = isinstance(error, KeyboardInterrupt)  # which waits for no answer
     else:
-        assert report.complete
-        assert report.accepted == 50
+        assert (report.complete, report.accepted) == (True, 50)
+        return False
+    assert is_itself
+    assert is_interrupt or report.accepted == len(server.rows)
+    return True
 
 
 def test_a_salt_that_raises() -> None:

@@ -566,3 +566,30 @@ def test_a_journal_that_the_next_run_has_is_left_to_it(night: Path, monkeypatch:
     one.close()
     assert later[0].last_number == 0
     later[0].close()
+
+
+def test_an_entry_that_was_cut_off_behind_its_statement_is_counted_once(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception that comes when the file has the entry leaves no count that the end of the run takes for a loss."""
+    journal = Journal(night, CALL)
+    entries = [
+        JournalEntry(first_index=5 * n, last_index=5 * n + 4, digest=b"x", accepted=5, refused={}) for n in range(3)
+    ]
+    journal.record(0, entries[0])
+    execute = journal._execute
+
+    def struck(sql: str, *values: Any) -> list[Any]:
+        found = execute(sql, *values)
+        if sql.startswith("INSERT"):
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(journal, "_execute", struck)
+    with pytest.raises(KeyboardInterrupt):
+        journal.record(1, entries[1])
+    monkeypatch.undo()
+    journal.record(2, entries[2])
+    journal.close()
+    with closing(Journal(night, CALL)) as again:
+        assert [again.entry(n) for n in range(3)] == entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
+from synerise_profiles._core.files import DatabaseFile
 from synerise_profiles.delta_sync import DeltaStateError
 
 TABLE = [{"customId": f"k{n}", "city": "Hel", "firstName": "Anna"} for n in range(400)]
@@ -136,3 +138,70 @@ def test_threads_of_one_process(client: Synerise, state: Path) -> None:
         thread.join()
     assert len(said) < 4
     assert {text.partition(";")[0] for text in said} <= {"the state is in use by this process"}
+
+
+@pytest.mark.parametrize("when", ["at the start", "in the middle", "behind the last"])
+@pytest.mark.parametrize("left", [0, 5000, 8192])
+def test_a_state_that_is_cut_during_a_run(client: Synerise, state: Path, when: str, left: int) -> None:
+    """The report says so, or the run ends where it reads the file; nothing is done to profiles that seem gone."""
+    options: dict[str, Any] = {**OPTIONS, "state": state, "gone": "delete", "max_gone_rate": 1.0}
+    table = [{"customId": f"k{n}", "city": "Hel"} for n in range(9000)]
+    client.delta_sync.profiles(table, **options)
+    at = {"at the start": 0, "in the middle": 5000, "behind the last": 8998}[when]
+
+    def source() -> Iterator[dict[str, Any]]:
+        for n, row in enumerate(table[1:]):
+            if n == at:
+                os.truncate(state, left)
+            yield row | {"city": "Gdynia"}
+
+    if when == "at the start":
+        with pytest.raises(DeltaStateError, match="the state is damaged"):
+            client.delta_sync.profiles(source(), **options)
+    else:
+        report = client.delta_sync.profiles(source(), **options)
+        assert (report.gone, report.gone_sent, report.sent.complete) == (1, None, True)
+        for problem in (report.gone_problem, report.state_problem):
+            assert "the state was cut by somebody else during the run" in str(problem)
+    assert client.profiles.find("by-custom-id", "k0").city == "Hel"
+
+
+def test_a_state_that_is_cut_when_all_was_written(
+    client: Synerise, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen when the file is closed."""
+    close = DatabaseFile.close
+
+    def close_and_cut(file: DatabaseFile) -> None:
+        close(file)
+        os.truncate(state, 4096)
+
+    monkeypatch.setattr(DatabaseFile, "close", close_and_cut)
+    report = client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+    assert "the state was cut by somebody else during the run" in str(report.state_problem)
+
+
+def test_an_empty_file_as_a_state_is_told(client: Synerise, state: Path) -> None:
+    """It may be a first one, or what is left of one: the report says that all rows count as new."""
+    first = client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+    assert first.sent.notes == {}
+    state.write_bytes(b"")
+    again = client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+    assert (again.new, again.state_problem) == (400, None)
+    assert again.sent.notes == {"rows count as new, since the state was an empty file, as one that was cut": 400}
+    third = client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+    assert (third.unchanged, third.sent.notes) == (400, {})
+
+
+@pytest.mark.parametrize("left", [0, 5000, 8192])
+def test_a_state_that_is_cut_while_nothing_is_written(client: Synerise, state: Path, left: int) -> None:
+    """It is seen at the end, where all rows are as they were."""
+    client.delta_sync.profiles(TABLE, state=state, **OPTIONS)
+
+    def source() -> Iterator[dict[str, Any]]:
+        os.truncate(state, left)
+        yield from TABLE
+
+    report = client.delta_sync.profiles(source(), state=state, **OPTIONS)
+    assert report.unchanged == 400
+    assert "the state was cut by somebody else during the run" in str(report.state_problem)

@@ -12,7 +12,7 @@ import pytest
 
 from synerise_profiles import InvalidRequestError, Synerise
 from synerise_profiles.delta_sync import DeltaStateError
-from synerise_profiles.delta_sync import state as states
+from synerise_profiles.delta_sync import packing as states
 
 OPTIONS: dict[str, Any] = {"key": "customId", "keep_keys": True, "fields": True}
 GONE: dict[str, Any] = {**OPTIONS, "gone": "delete", "max_gone_rate": 1.0}

@@ -202,3 +202,39 @@ def test_a_full_disk_stops_it(
     assert len(caught.value.result.merged) == merged
     assert len(merges(sandbox)) == {0: 0, 2: 1, 3: 2}[merged]
     assert plan.apply(audit=path, actor="anna").resumed == merged
+
+
+@pytest.mark.parametrize(
+    ("foreign", "is_told"),
+    [
+        (b"customId,email\n", True),
+        (b'{"customId":"c-1"}\n', True),
+        (b"[]\n", True),
+        (b"hello", True),
+        (b'{"entry":"group-s', False),
+        (b'{"entry":"finished","format":1,"plan":"other","merged":[]}\n', False),
+    ],
+)
+def test_what_others_write_into_it_meanwhile(
+    sandbox: Sandbox, plan: MergePlan, path: Path, monkeypatch: pytest.MonkeyPatch, foreign: bytes, *, is_told: bool
+) -> None:
+    """A line that is no entry, which the next run would refuse, stops this one: what is merged is said."""
+    append = Audit._append
+
+    def append_behind(self: Any, content: bytes) -> None:
+        append(self, content)
+        if orjson.loads(content)["entry"] == "group-sent" and foreign not in path.read_bytes():
+            with path.open("ab") as file:
+                file.write(foreign)
+
+    monkeypatch.setattr(Audit, "_append", append_behind)
+    if is_told:
+        with pytest.raises(MergeStoppedError, match="audit cannot be written") as caught:
+            plan.apply(audit=path, actor="anna", group_size=2)
+        assert len(caught.value.result.merged) == 2
+        assert len(merges(sandbox)) == 1
+    else:
+        assert plan.apply(audit=path, actor="anna", group_size=2).complete
+    monkeypatch.undo()
+    again = path.with_name("again") if is_told else path
+    assert plan.apply(audit=again, actor="anna").complete

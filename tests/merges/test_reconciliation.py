@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from synerise_profiles import APIConnectionError, Synerise
@@ -270,3 +271,78 @@ def test_a_merge_that_was_interrupted_is_of_unknown_fate(sandbox: Sandbox, clien
         "jasiek": "unsent",
     }
     assert client.merges.apply(plan, actor="anna", audit=path).complete
+
+
+class Answering(httpx.HTTPTransport):
+    """Something in between that gives an answer of its own to merges, whether it passes them on or not."""
+
+    def __init__(self, answer: httpx.Response, *, passes_on: bool) -> None:
+        super().__init__()
+        self._answer, self._passes_on = answer, passes_on
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        is_merge = "/merge/" in request.url.path
+        if is_merge and not self._passes_on:
+            return self._answer
+        response = super().handle_request(request)
+        response.read()
+        return self._answer if is_merge else response
+
+
+def answering(sandbox: Sandbox, fake_sleep: FakeSleep, answer: httpx.Response, *, passes_on: bool) -> Synerise:
+    transport = Answering(answer, passes_on=passes_on)
+    return Synerise(api_key=sandbox.api_key, base_url=sandbox.url, transport=transport, _timing=fake_sleep.timing)
+
+
+WITHOUT_A_PROFILE = pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, json={}),
+        httpx.Response(200, json={"data": None}),
+        httpx.Response(200, json={"clientId": None, "tags": []}),
+        httpx.Response(200, json=None),
+        httpx.Response(200),
+        httpx.Response(202),
+        httpx.Response(204),
+        httpx.Response(200, json=[]),
+        httpx.Response(200, json=1),
+    ],
+    ids=["empty", "null inside", "nobody's", "null", "no body", "202", "204", "list", "number"],
+)
+
+
+@WITHOUT_A_PROFILE
+def test_a_success_without_the_profile_is_looked_at(
+    sandbox: Sandbox, client: Synerise, fake_sleep: FakeSleep, answer: httpx.Response
+) -> None:
+    """It may come from something in between: what the sources show is said, and they are sent once."""
+    plan = plan_of(client)
+    with answering(sandbox, fake_sleep, answer, passes_on=False) as other:
+        with pytest.raises(MergeStoppedError, match="2 of 2 sources are still there") as caught:
+            other.merges.apply(plan, audit=None, actor="anna")
+        assert reasons(caught.value.result) == {"janek": "failed", "jasiek": "failed"}
+    assert merges(sandbox) == []
+    with answering(sandbox, fake_sleep, answer, passes_on=True) as other:
+        result = other.merges.apply(plan, audit=None, actor="anna")
+    assert (result.complete, [group.looked for group in result.groups]) == (True, [True])
+    assert [group.status for group in result.groups] == [answer.status_code]
+    assert merges(sandbox) == [200]
+
+
+@pytest.mark.parametrize(("status", "is_confirmed"), [(200, True), (204, True), (500, False)])
+def test_a_success_without_the_profile_holds_where_nothing_can_be_read(
+    sandbox: Sandbox, client: Synerise, status: int, *, is_confirmed: bool
+) -> None:
+    """Its status confirms it then, as it does that of any other call."""
+    plan = plan_of(client)
+    sandbox.faults.status(status, operation=MERGE, processed=True, times=1)
+
+    def deafen() -> None:
+        sandbox.faults.status(403, operation="profiles.find")
+
+    with hooked(sandbox, after=deafen) as other:
+        if is_confirmed:
+            assert set(other.merges.apply(plan, audit=None, actor="anna").merged) == {"janek", "jasiek"}
+        else:
+            with pytest.raises(MergeStoppedError, match="not be asked"):
+                other.merges.apply(plan, audit=None, actor="anna")

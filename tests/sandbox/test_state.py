@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -19,7 +20,9 @@ import pytest
 from synerise_profiles import InvalidRequestError
 from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.sandbox import Sandbox
+from synerise_profiles.sandbox.storage.database import Database
 from synerise_profiles.sandbox.storage.store import StateStore
+from tests._core.room import room_for
 
 KEY, GUID = "the-key", "the-guid"
 
@@ -183,3 +186,36 @@ def test_numbers_go_on_in_a_file(tmp_path: Path) -> None:
     second = StateStore(str(tmp_path / "state"))
     assert second.tags.create("c")["id"] == given + 2
     second.close()
+
+
+def test_a_full_disk_at_the_start(tmp_path: Path) -> None:
+    """Whatever the size at which the disk is full: the sandbox is refused and says why, or starts; then it has room."""
+    refused = 0
+    for size in range(0, 320_000, 20_000):
+        state = tmp_path / f"{size}.db"
+        try:
+            with room_for(size), Sandbox(state=state):
+                pass
+        except InvalidRequestError as error:
+            refused += "make room, or give the name of another file" in str(error)
+        with Sandbox(state=state):
+            pass
+    assert refused > 5
+
+
+def test_a_full_disk_in_the_middle(tmp_path: Path) -> None:
+    """What cannot be stored is stored as a whole or not at all, and the next write finds no open transaction."""
+    database = Database(tmp_path / "sandbox.db")
+    failed = rollbacks = 0
+    for size in range(0, 500_000, 20_000):
+        with room_for(size), contextlib.suppress(sqlite3.Error), database.transaction():
+            for n in range(40):
+                database.execute("INSERT INTO settings VALUES (?, ?)", (f"{size}-{n}", "x" * 9000))
+        count = len(database.rows("SELECT 1 FROM settings WHERE name LIKE ?", (f"{size}-%",)))
+        assert count in (0, 40)
+        failed += not count
+        rollbacks = database.rollbacks
+        with database.transaction():
+            database.execute("DELETE FROM settings")
+    database.close()
+    assert 0 < failed == rollbacks

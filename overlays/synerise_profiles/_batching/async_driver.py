@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from synerise_profiles._core.attempts import callers_error
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
 from synerise_profiles_api.types import Request, Response
@@ -65,14 +66,14 @@ async def drive(
             finally:
                 source.close()
     except BaseExceptionGroup as struck:  # a signal's handler raised within a task
-        failure = failure or _first_of(struck)
+        failure = _first_of(struck) if failure is None else failure
         machine.fail(failure)
     except BaseException as error:  # one that raised before anything ran, among others
         machine.fail(error)
         raise
     finally:
         await _finish(machine)
-    failure = failure or machine.failure
+    failure = first_error(failure, machine.failure)
     if failure is not None:
         raise failure
 
@@ -126,7 +127,7 @@ def _close(machine: Machine[Any]) -> None:
 async def _call(machine: Machine[Any], call: Call) -> None:
     """Call a function of the caller's, which may be a coroutine function; of a run that fails it is not cancelled."""
     try:
-        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure else nullcontext():
+        with anyio.move_on_after(_MAX_CALL_SECONDS, shield=True) if machine.failure is not None else nullcontext():
             result = call.function(call.argument)
             if inspect.isawaitable(result):
                 await result

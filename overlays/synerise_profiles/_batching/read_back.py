@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 
 import attrs
 
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.timing import Timing
 from synerise_profiles.identifiers import first_identifier, mask
 from synerise_profiles_api.api.profiles import find, get
@@ -122,7 +123,7 @@ class ReadBack(Machine[ProfileLookup]):
 
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the verification."""
-        self.failure = self.failure or error
+        self.failure = first_error(self.failure, error)
 
     def close(self) -> None:
         """There is nothing to be written down."""

@@ -82,7 +82,7 @@ def _run(machine: Machine[T], rows: Iterable[Any], pool: _ThreadPool[T], timing:
         machine.fail(error)
     while (step := machine.next()) is not DONE:
         if pool.is_of_parent:
-            raise machine.failure or RuntimeError(_FORKED_TEXT)
+            raise RuntimeError(_FORKED_TEXT) if machine.failure is None else machine.failure
         if isinstance(step, Read):
             try:
                 if not machine.read(iterator):

@@ -21,6 +21,7 @@ from synerise_profiles_api import settings
 
 from .attempts import TransportFailure
 from .config import Options
+from .error_chain import first_error
 from .opening import find_proxy
 from .response_reading import GivenTransportError, ResponseTooLargeError, UnsentRequestError
 from .retry import AttemptFailure
@@ -168,4 +169,4 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(error, BaseExceptionGroup):
             for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
                 yield from _chain(each)
-        error = error.__cause__ or error.__context__
+        error = first_error(error.__cause__, error.__context__)

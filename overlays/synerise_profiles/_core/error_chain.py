@@ -5,9 +5,10 @@ They are those that it came of, and those that an event loop made of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 import attrs
 
@@ -17,12 +18,15 @@ __all__ = [
     "ReportHolder",
     "add_note",
     "attach_report",
+    "current_error",
     "endings",
+    "first_error",
     "held_report",
     "hold_report",
     "related_errors",
 ]
 
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 BULK_REPORT: Final = "_synerise_bulk_report"
 """The name by which an exception holds the report of a bulk run."""
 
@@ -85,6 +89,17 @@ def add_note(error: BaseException, note: str) -> None:
     if note not in getattr(error, "__notes__", ()):
         with suppress(Exception):  # a frozen exception takes no note
             error.add_note(note)
+
+
+def first_error(*errors: ErrorT | None) -> ErrorT | None:
+    """Return the first that is one. An exception of the caller's may be false, or refuse to say whether it is."""
+    return next((error for error in errors if error is not None), None)
+
+
+def current_error(error: BaseException) -> BaseException:
+    """Return the exception that is being handled, which may have cut in after `error`."""
+    current = sys.exception()
+    return error if current is None else current
 
 
 def related_errors(error: BaseException) -> Iterator[BaseException]:

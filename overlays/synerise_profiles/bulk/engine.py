@@ -152,7 +152,7 @@ class Engine(Machine[BulkTask]):
 
     def fail(self, error: BaseException) -> None:
         """Take note of what ends the run: nothing more is started."""
-        self.failure = self.failure or error
+        self.failure = error if self.failure is None else self.failure
         self._stop(raised_text(error), None)
 
     def close(self) -> None:
@@ -330,7 +330,7 @@ class Engine(Machine[BulkTask]):
         self.report.timings.held_seconds = self._throttle.held_seconds
         self._done = True  # from here on nothing is done again
         self._recorder.report_progress(0, now - self._started_at)
-        self.failure = self.failure or self._recorder.failure
+        self.failure = self._recorder.failure if self.failure is None else self.failure
         return self.next() if is_asked and self._recorder.settled is not None else DONE
 
     def _mark_rest_unsent(self, problem: str) -> None:

@@ -119,12 +119,19 @@ class Journal:
         refused = orjson.dumps(entries) if entries else None
         values = (entry.first_index, entry.last_index, entry.digest, entry.accepted, refused)
         checksum = self._checksum(number, *values)
+        if not self._is_written:  # the last entry may be in the file or not
+            self._count_again()
+        self._is_written = False
         is_new = number > self._last_number or self._one("SELECT 1 FROM chunks WHERE number = ?", number) is None
         self._execute("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", number, *values, checksum)
         count, last = self._count + is_new, max(number, self._last_written)
         self._count, self._last_written, self._is_written = count, last, True
         if time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
             self.flush()
+
+    def _count_again(self) -> None:
+        self._count, found = self._execute(_COUNTS)[0]
+        self._last_written = -1 if found is None else found
 
     def time_of(self, number: int) -> str | None:
         """Return the time that an earlier run gave to rows of a chunk; None if it gave none."""

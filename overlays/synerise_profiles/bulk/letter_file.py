@@ -15,6 +15,7 @@ import orjson
 
 from synerise_profiles._batching.letter_lines import letter_target, may_hold_letters
 from synerise_profiles._batching.letters import LETTER_START, LetterHead, LetterRow, letter_line, letter_row
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.files import (
     CHANGED_TEXT,
     AppendFile,
@@ -107,7 +108,7 @@ class LetterFile:
                 self._write_spare(content)
             end = file.write(content)
         except OSError as error:
-            self.problem = self.problem or error
+            self.problem = first_error(self.problem, error)
             return False
         start, size = end - len(content), sum(map(len, rest))
         segment, is_next = array("Q", (start, end)), bool(self._places) and self._places[-1] == start
@@ -215,7 +216,7 @@ class LetterFile:
                 self._hold(file)
                 file.take_back(start, end)
         except OSError as error:
-            self.problem = self.problem or error
+            self.problem = first_error(self.problem, error)
             self._leave(file)
         if self.problem is not None and isinstance(file, AppendFile) and not self.left_in:
             self.left_in = f"; {self._count:,} letters of the run are in it{self._waiting_text}"

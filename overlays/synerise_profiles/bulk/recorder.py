@@ -24,6 +24,7 @@ from synerise_profiles._batching.send_result import SendResult
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import refuse_coroutine
 from synerise_profiles._core.confirmation import unlisted_note
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.instruments import is_traced
 from synerise_profiles._core.retry import THROTTLED_STATUSES
 
@@ -265,7 +266,7 @@ class OutcomeRecorder:
                 self._keep_failure(error)
 
     def _keep_failure(self, error: BaseException) -> None:
-        is_first, self.failure = self.failure is None, self.failure or error
+        is_first, self.failure = self.failure is None, first_error(self.failure, error)
         if isinstance(error, KeyboardInterrupt) and is_first:  # it waits for nothing
             raise error
 
@@ -309,7 +310,7 @@ class OutcomeRecorder:
         try:
             return bool(write(*values))
         except JournalError as error:
-            self.journal_error = self.journal_error or error
+            self.journal_error = first_error(self.journal_error, error)
             self.problem = self.problem or str(error)
             return None
 
@@ -318,7 +319,7 @@ class OutcomeRecorder:
         try:
             write(*values)
         except OSError as error:
-            self.audit_error = self.audit_error or error
+            self.audit_error = first_error(self.audit_error, error)
             self.problem = self.problem or f"the audit cannot be written: {error.strerror}"
             return False
         return True

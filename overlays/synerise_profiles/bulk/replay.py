@@ -21,6 +21,7 @@ from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._batching.letters import LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.logging import outage_of
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles.deprecations import warn_deprecated
@@ -172,7 +173,7 @@ class Replay:
             if problem is not None:
                 is_limit = problem == self.limit_problem
                 error = BulkStoppedError(problem, self.report, too_many_rejected=is_limit)
-                raise error from engine.error or self._store.error or gone
+                raise error from first_error(engine.error, self._store.error, gone)
 
     def new_part(self, operation: str) -> Report:
         """Begin the report of one operation."""

@@ -19,7 +19,7 @@ from synerise_profiles._batching.letter_lines import letter_target
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._batching.row_source import RowSource, rows_are_fixed
 from synerise_profiles._batching.verification import DeletionVerifier, Verifier
-from synerise_profiles._core.error_chain import ReportHolder, add_note, attach_report, endings
+from synerise_profiles._core.error_chain import ReportHolder, add_note, attach_report, endings, first_error
 from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.logging import LOGGER, outage_of
 from synerise_profiles._core.signal_hold import SignalHold
@@ -279,7 +279,7 @@ def _raise_what_stopped(engine: Engine, recorder: OutcomeRecorder, store: Reject
     if engine.problem is None:  # it came when the file was closed
         LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", engine.report.operation)
     error = BulkStoppedError(problem, engine.report, too_many_rejected=problem == recorder.limit_problem)
-    raise error from engine.error or recorder.audit_error or store.error
+    raise error from first_error(engine.error, recorder.audit_error, store.error)
 
 
 def _log_start(engine: Engine, settings: BulkSettings) -> None:

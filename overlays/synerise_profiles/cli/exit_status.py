@@ -58,7 +58,7 @@ def describe_error(error: BaseException) -> DescribedError | None:
     """Return what an exception means to who called the command; None for a defect, which is to be seen whole."""
     if isinstance(error, click.Abort):
         # It stands for Ctrl-C, for SIGTERM, and for a question that was not answered; click's own questions hide which.
-        origin = error.__cause__ or error.__context__
+        origin = error.__context__ if error.__cause__ is None else error.__cause__
         return DescribedError("", INTERRUPTED) if origin is None else describe_error(origin)
     if isinstance(error, KeyboardInterrupt):
         return DescribedError(*ending_of(error))

@@ -6,7 +6,7 @@ from .client import AsyncDeltaSync, DeltaSync
 from .ended_run import report_of
 from .report import DeltaPlan, DeltaReport
 from .settings import DeltaArguments, PlanArguments
-from .state_file import DeltaStateError, DeltaStateMismatchError
+from .state_errors import DeltaStateError, DeltaStateMismatchError
 
 __all__ = [
     "AsyncDeltaSync",

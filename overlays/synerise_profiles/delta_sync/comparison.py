@@ -51,7 +51,7 @@ class Comparison:
         locate: Callable[[int], Any] = int,
     ) -> None:
         self.counts = counts
-        self._state = state
+        self._state, self.state_was_empty = state, state.was_empty
         self._settings = settings
         self._is_plan = is_plan
         self._digests = state.digests

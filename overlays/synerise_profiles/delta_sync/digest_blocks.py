@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from .entries import DIGEST_BYTES, slot_of, stored_slot
-from .state_file import StateFile, damaged
+from .state_errors import damaged
+from .state_file import StateFile
 
 __all__ = ["DigestBlocks"]
 
@@ -24,13 +25,14 @@ class DigestBlocks:
         self._content = bytearray()
 
     def load(self) -> None:
-        """Read what the file holds."""
+        """Read what the file holds, in place of what is in memory."""
+        content = bytearray()
         blocks = self._file.cursor("SELECT number, block FROM digests ORDER BY number")
         for expected, (number, block) in enumerate(blocks):
             if number != expected or block.__class__ is not bytes or len(block) != _BLOCK_BYTES:
                 raise damaged()
-            self._content += block
-        self.slots = self._file.number("slots")
+            content += block
+        self._content, self.slots = content, self._file.number("slots")
         if self.slots * DIGEST_BYTES > len(self._content):
             raise damaged()
 
@@ -65,8 +67,7 @@ class DigestBlocks:
             self._file.set_number("slots", last)
 
     def clear(self) -> None:
-        """Remove all of them."""
-        self._file.execute("DELETE FROM digests")
+        """Forget all of them, to write them anew."""
         self._content, self.slots = bytearray(), 0
 
     def _block(self, number: int) -> bytes:

@@ -11,6 +11,7 @@ from binascii import crc_hqx
 from typing import Final
 
 from .confirmed_digests import DIGEST_BYTES
+from .state_errors import damaged
 
 __all__ = [
     "DIGEST_BYTES",
@@ -67,12 +68,13 @@ def sealed(number: int, value: bytes) -> bytes:
     return value + checksum.to_bytes(_CHECKSUM_BYTES, "big")
 
 
-def unsealed(number: int, content: bytes) -> bytes | None:
-    """Return what the table says of an entry, without its checksum; None where that is another."""
-    if content.__class__ is not bytes:
-        return None
-    value = content[:-_CHECKSUM_BYTES]
-    return value if len(value) > SLOT_BYTES and sealed(number, value) == content else None
+def unsealed(number: int, content: bytes) -> bytes:
+    """Return what the table says of an entry, without its checksum. Raises DeltaStateError where that is another."""
+    if content.__class__ is bytes:
+        value = content[:-_CHECKSUM_BYTES]
+        if len(value) > SLOT_BYTES and sealed(number, value) == content:
+            return value
+    raise damaged()
 
 
 def slot_of(entry: bytes) -> int:

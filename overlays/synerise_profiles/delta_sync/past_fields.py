@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .entries import stored_mask, unsealed
-from .state_file import StateFile, damaged
+from .state_file import StateFile
 
 __all__ = ["PastFields"]
 
@@ -34,7 +34,7 @@ class PastFields:
         found = [*self._file.select("SELECT id, value, marked FROM past", numbers)]
         if self._is_in_entries:
             found += [(*entry, 0) for entry in self._file.select("SELECT id, value FROM entries", numbers)]
-        return {number: (_mask(number, value), bool(marked)) for number, value, marked in found}
+        return {number: (stored_mask(unsealed(number, value)), bool(marked)) for number, value, marked in found}
 
     def keep(self, numbers: Sequence[int]) -> None:
         """Keep what the entries of profiles say that are gone and stay on the server; inside a transaction."""
@@ -50,10 +50,3 @@ class PastFields:
         """Forget profiles that are known; inside a transaction."""
         if not self._is_empty:
             self._file.remove("past", numbers)
-
-
-def _mask(number: int, content: bytes) -> int:
-    value = unsealed(number, content)
-    if value is None:
-        raise damaged()
-    return stored_mask(value)

@@ -23,6 +23,7 @@ from .waiting_rows import Digested
 __all__ = ["AsyncChangedRows", "ChangedRows", "GoneRows"]
 
 _BLOCK_ROWS: Final = 2000
+_EMPTY_NOTE: Final = "rows count as new, since the state was an empty file, as one that was cut"
 
 
 class _ComparedSource:
@@ -64,8 +65,9 @@ class _ComparedSource:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """The notes of the source."""
-        return getattr(self._source, "notes", {})
+        """The notes of the source, and one of a state that was an empty file."""
+        notes: Mapping[str, int] = getattr(self._source, "notes", {})
+        return {**notes, _EMPTY_NOTE: self._comparison.counts.read} if self._comparison.state_was_empty else notes
 
     def settle(self, indexes: Sequence[int], refused: Mapping[int, Stage]) -> None:
         """Let the state learn the fate of rows."""

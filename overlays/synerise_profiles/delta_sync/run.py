@@ -17,7 +17,7 @@ from synerise_profiles._batching.row_source import RowSource, rows_problem
 from synerise_profiles._batching.verification import Verifier
 from synerise_profiles._core.arguments import check_arguments, taken_by
 from synerise_profiles._core.error_chain import attach_report as attach_bulk_report
-from synerise_profiles._core.error_chain import endings
+from synerise_profiles._core.error_chain import current_error, endings
 from synerise_profiles._core.files import refuse_same_files
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.timing import Timing
@@ -41,7 +41,8 @@ from .report import DeltaPlan, DeltaReport
 from .rows import GoneRows
 from .settings import DeltaArguments, DeltaSettings, PlanArguments
 from .state import DeltaState
-from .state_file import DeltaStateError, state_target
+from .state_errors import DeltaStateError
+from .state_file import state_target
 
 if TYPE_CHECKING:
     from synerise_profiles._core.config import Options
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["DeltaRun"]
 
 _KEY_VARIABLE: Final = "SYNERISE_STATE_KEY"
-_REPLACED: Final = "the state was removed or replaced during the run"
 _OWN_NAMES: Final = (taken_by(PlanArguments) - {"checks", "allow_null", "allow_unknown"}) | {"audit"}
 _SHARED_NAMES: Final = {"allow_null", "verify_sample"}
 """What the comparison and the bulk run have to know."""
@@ -133,15 +133,23 @@ class DeltaRun:
             try:
                 _end_early(run, state, error)
             finally:  # also where another one cut in
-                _end_early(run, state, sys.exception() or error)
+                _end_early(run, state, current_error(error))
             raise
 
     def close_state(self) -> None:
         """Close the state of a run that came to its end; the report says what is wrong with it."""
         try:
-            self.state.close()
+            change = self.state.close()
         except DeltaStateError as error:
             self.report.state_problem = self.report.state_problem or _state_problem(error)
+        else:
+            self._tell_change(change)
+
+    def _tell_change(self, change: str | None) -> None:
+        if change is not None and not self.is_plan:
+            self.report.state_problem = (
+                f"the run is complete, but {change}: what was confirmed since may not be in the file that is there"
+            )
 
     @property
     def tag(self) -> int | None:
@@ -156,8 +164,8 @@ class DeltaRun:
         report.gone = len(gone)
         if settings.gone == "ignore" or not report.gone:
             return None
-        if not self.is_plan and self.state.was_replaced():
-            report.gone_problem = f"{_REPLACED}: nothing was done to the profiles that seem to be gone"
+        if not self.is_plan and (change := self.state.change()) is not None:
+            report.gone_problem = f"{change}: nothing was done to the profiles that seem to be gone"
             return None
         if self.comparison.unidentified:
             count = self.comparison.unidentified
@@ -264,10 +272,7 @@ class DeltaRun:
                 self.state.pack()
             except DeltaStateError as error:
                 report.state_problem = _state_problem(error)
-            if self.state.was_replaced():
-                report.state_problem = (
-                    f"the run is complete, but {_REPLACED}: what was confirmed since is not in the file that is there"
-                )
+            self._tell_change(self.state.change())
         self._complete_counts()
 
     def _complete_counts(self) -> None:

@@ -16,7 +16,8 @@ from unicodedata import normalize
 import orjson
 
 from .entries import Digests, stored_slot
-from .state_file import StateFile, damaged
+from .state_errors import damaged
+from .state_file import StateFile
 
 __all__ = ["Spellings"]
 

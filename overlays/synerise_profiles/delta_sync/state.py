@@ -24,8 +24,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import orjson
@@ -43,22 +42,17 @@ from .entries import (
     stored_slot,
     unsealed,
 )
+from .packing import pack
 from .past_fields import PastFields
 from .spellings import Spellings
-from .state_file import StateFile, damaged
+from .state_errors import DeltaStateError, damaged
+from .state_file import StateFile
 from .waiting_rows import WaitingRows
 
 __all__ = ["DeltaState"]
 
-_RENUMBERED_AT_ONCE: Final = 2000
-_MAX_GROWTH: Final = 1.15
-"""A state that is larger by this than it was for as many entries when it was packed is packed at the end of a run."""
-_MAX_FREE_SHARE: Final = 0.2
-"""Slots are given anew at the end of a run where a larger share of them is free."""
-_MIN_PACKED_ENTRIES: Final = 10_000
 _ENTRIES: Final = "SELECT id, value FROM entries"
 _CLEARED_ENTRIES: Final = "SELECT id, value FROM entries WHERE id IN (SELECT id FROM cleared)"
-_ENTRIES_BY_SLOT: Final = "SELECT id, value FROM entries ORDER BY substr(value, 1, 4)"
 
 _REMOVED_TABLE: Final = (
     "CREATE TEMP TABLE IF NOT EXISTS removed (id INTEGER PRIMARY KEY, value BLOB NOT NULL, key BLOB NOT NULL)"
@@ -85,6 +79,8 @@ class DeltaState:
         is_plan: bool = False,
     ) -> None:
         self._file = StateFile(path, is_plan=is_plan)
+        self._is_in_doubt = False
+        """Whether a transaction was begun of which it is not known how it ended, so that the memory may be wrong."""
         try:
             self.digests = self._file.prepare(header, secret, full=full)
             self._hides_entries = self._file.is_to_begin_anew
@@ -120,7 +116,7 @@ class DeltaState:
         found = ConfirmedDigests(self._blocks.copy())
         if self.has_cleared and not self._hides_entries:
             for number, content in self._file.cursor(_CLEARED_ENTRIES):
-                found.remove(stored_slot(_unsealed(number, content)))
+                found.remove(stored_slot(unsealed(number, content)))
         return found
 
     def known(self, ids: Iterable[int]) -> dict[int, bytes]:
@@ -128,7 +124,7 @@ class DeltaState:
         if self._hides_entries:
             return {}
         return {
-            number: self._blocks.entry(_unsealed(number, content))
+            number: self._blocks.entry(unsealed(number, content))
             for number, content in self._file.select(_ENTRIES, ids)
         }
 
@@ -137,7 +133,7 @@ class DeltaState:
         if not self.has_cleared or self._hides_entries:
             return {}
         found = self._file.select("SELECT id, mask FROM cleared", ids)
-        return {number: stored_mask(_unsealed(number, content)) for number, content in found}
+        return {number: stored_mask(unsealed(number, content)) for number, content in found}
 
     def refused(self, ids: Iterable[int]) -> dict[int, tuple[bytes, int]]:
         """Return the digest of what was refused of these rows last, and how often."""
@@ -203,6 +199,8 @@ class DeltaState:
         `digests` are entries of which the digest alone changes. With `is_past` the profiles of `removed` stay on the
         server, and it stays known which of their fields were sent.
         """
+        # Set before, since it costs a look-up where it is wrong, and a wrong count where it is missing.
+        self.has_refused = self.has_refused or bool(refused)
         with self.changing():
             self._file.put("fields", [*enumerate(self.names)][self._file.number("fields") :])
             self._blocks.write([*(value for _, value in entries), *digests, *self._without_digests(removed)])
@@ -225,18 +223,39 @@ class DeltaState:
             self.past.forget(accepted)
             if self.has_refused:
                 self._file.remove("refused", accepted)
-        self.has_refused = self.has_refused or bool(refused)
 
     @contextmanager
     def changing(self) -> Generator[None]:
         """Write what is inside as a whole. Where the state begins anew, all that the file held is gone with it."""
-        with self._file.transaction():
-            if self._hides_entries:
-                self._file.begin_anew()
-            yield
-        if self._hides_entries:
+        if self._is_in_doubt:
+            self._restore()
+        self._is_in_doubt = True
+        try:
+            with self._file.transaction():
+                if self._hides_entries:
+                    self._file.begin_anew()
+                yield
+        except BaseException:
+            with suppress(DeltaStateError):  # else before the next one
+                self._restore()
+            raise
+        self._note_begun_anew()
+        self._is_in_doubt = False
+
+    def _note_begun_anew(self) -> None:
+        if self._hides_entries and self._file.has_begun_anew:
             self.past.note_begun_anew()
-        self._hides_entries = False
+            self._hides_entries = False
+
+    def _restore(self) -> None:
+        """Let the memory be as the file is, whether the last transaction came to its end or not."""
+        self._file.restore()
+        self._note_begun_anew()
+        if self._hides_entries:
+            self._blocks.clear()
+        else:
+            self._blocks.load()
+        self._is_in_doubt = False
 
     def unseen(self, seen: bytearray) -> Iterator[int]:
         """Yield the numbers of the entries that are not marked."""
@@ -245,7 +264,7 @@ class DeltaState:
         for number, content in self._file.cursor(_ENTRIES):
             slot = stored_slot(content)
             if slot >= len(seen) or not seen[slot]:
-                _unsealed(number, content)
+                unsealed(number, content)
                 yield number
 
     def key_of(self, number: int) -> Any:
@@ -274,7 +293,7 @@ class DeltaState:
         entries: list[tuple[int, bytes]] = []
         keys: list[tuple[int, bytes]] = []
         for number, content, key in self._file.select("SELECT id, value, key FROM temp.removed", ids):
-            mask = stored_mask(_unsealed(number, content))
+            mask = stored_mask(unsealed(number, content))
             slot = (self.slots + len(entries)).to_bytes(SLOT_BYTES, "big")
             entries.append((number, DOUBT + slot + sent_fields(mask)))
             keys.append((number, key))
@@ -283,49 +302,25 @@ class DeltaState:
 
     def pack(self) -> None:
         """Write the file anew, without the room between its entries, where there is too much of it."""
-        entries = self._file.number("entries")
-        if entries < _MIN_PACKED_ENTRIES:
-            return
-        are_renumbered = self.slots - entries > self.slots * _MAX_FREE_SHARE
-        if are_renumbered:
-            self._renumber()
-        packed_bytes = self._file.number("bytes an entry")
-        if are_renumbered or not packed_bytes or self._file.size() > entries * packed_bytes * _MAX_GROWTH:
-            self._file.execute("VACUUM")
-            with self._file.transaction():
-                self._file.set_number("bytes an entry", -(-self._file.size() // entries))
+        pack(self._file, self._blocks, self.changing)
 
-    def was_replaced(self) -> bool:
-        """Whether the file was removed or replaced meanwhile, so that the next run knows nothing of this one."""
-        return self._file.was_replaced()
+    @property
+    def was_empty(self) -> bool:
+        """Whether the file was there and held nothing, so that all rows count as new."""
+        return self._file.was_empty
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def change(self) -> str | None:
+        """Return what somebody else did to the file meanwhile, so that the next run cannot know of this one."""
+        return self._file.change()
+
+    def close(self) -> str | None:
+        """Close the file; return what somebody else did to it."""
+        return self._file.close()
 
     def _without_digests(self, ids: Sequence[int]) -> list[bytes]:
         """Return the entries of these numbers with zeros for their digests."""
         found = self._file.select(_ENTRIES, ids)
         return [DOUBT + value[:SLOT_BYTES] for _, value in found]
-
-    def _renumber(self) -> None:
-        """Give the slots anew, in their order, without those that are free."""
-        with self._file.transaction():
-            old = self._blocks.copy()
-            self._blocks.clear()
-            in_order = self._file.cursor(_ENTRIES_BY_SLOT)
-            while part := list(islice(in_order, _RENUMBERED_AT_ONCE)):
-                entries: list[tuple[int, bytes]] = []
-                for slot, (number, content) in enumerate(part, self.slots):
-                    value = _unsealed(number, content)
-                    at = stored_slot(value) * DIGEST_BYTES
-                    moved = slot.to_bytes(SLOT_BYTES, "big") + value[SLOT_BYTES:]
-                    entries.append((number, bytes(old[at : at + DIGEST_BYTES]) + moved))
-                self._blocks.write([entry for _, entry in entries])
-                self._file.many(
-                    "UPDATE entries SET value = ? WHERE id = ?",
-                    [(sealed(number, entry[DIGEST_BYTES:]), number) for number, entry in entries],
-                )
 
     def _write_cleared(self, cleared: Sequence[tuple[int, int]]) -> None:
         if self.has_cleared:
@@ -334,10 +329,3 @@ class DeltaState:
         found = [(number, sealed(number, slot + sent_fields(mask))) for number, mask in cleared if mask]
         self._file.put("cleared", found)
         self.has_cleared = self.has_cleared or bool(found)
-
-
-def _unsealed(number: int, content: bytes) -> bytes:
-    value = unsealed(number, content)
-    if value is None:
-        raise damaged()
-    return value

@@ -15,18 +15,16 @@ import orjson
 from synerise_profiles._core.files import (
     DatabaseFile,
     DatabaseFileError,
-    FaultKind,
-    database_error,
     file_id,
     memory_database,
     refused,
     target_of,
 )
-from synerise_profiles_api.errors import SyneriseError
 
 from .entries import Digests
+from .state_errors import DIGEST_CHECK, OF_THE_INPUT, damaged, mismatch, state_error, state_fault
 
-__all__ = ["DeltaStateError", "DeltaStateMismatchError", "StateFile", "damaged", "state_target"]
+__all__ = ["StateFile", "state_target"]
 
 _APPLICATION_ID: Final = 0x53504453
 """Stands in the header of the file, and says that it is a state of this library."""
@@ -45,27 +43,13 @@ _SCHEMA: Final = (
     "CREATE TABLE past (id INTEGER PRIMARY KEY, value BLOB NOT NULL, marked INTEGER NOT NULL)",
     "CREATE TABLE spellings (folded INTEGER, id INTEGER, PRIMARY KEY (folded, id)) WITHOUT ROWID",
 )
+_NUMBERS: Final = "numbers"
+_SUM: Final = "sum"
+_BEGUN: Final = "begun"
 _COUNTED: Final = ("entries", "keys", "fields", "past", "cleared", "refused", "repeated", "spellings")
-_OF_THE_SYSTEM: Final = tuple(
-    f"SQLITE_{name}" for name in ("BUSY", "LOCKED", "FULL", "IOERR", "READONLY", "PERM", "CANTOPEN", "NOMEM")
-)
 _KNOWN: Final = ("entries", "digests", "cleared", "refused", "keys", "spellings", "repeated", "header")
 _SENT: Final = ("past", "fields")
 """What says which fields were sent: it holds beyond a full run of the same input."""
-
-
-class DeltaStateError(SyneriseError):
-    """The state cannot be used: it is no state, damaged, in use, of another version, or the disk is full.
-
-    The text says what to do. What the server confirmed before is known all the same, if the state can be opened later.
-    """
-
-
-class DeltaStateMismatchError(DeltaStateError, ValueError):
-    """The state was made for another mapping, server, key field or secret, or with other options. Nothing was sent.
-
-    The text says which, and what to do; `full=True` begins anew.
-    """
 
 
 def state_target(path: object) -> Path:
@@ -73,6 +57,9 @@ def state_target(path: object) -> Path:
     if path == ":memory:":
         raise refused("state", "is no file and would keep nothing; give the name of one")
     return target_of(path, "state")
+
+
+_CUT_TEXT: Final = "the state was cut by somebody else during the run"
 
 
 class _NoFile:
@@ -92,8 +79,12 @@ class _NoFile:
 
 def _size_of(target: Path) -> int:
     """Return the size of a file, 0 where the log of a run that broke off may have a part of it."""
+    return target.stat().st_size if target.exists() and not _log_of(target) else 0
+
+
+def _log_of(target: Path) -> int:
     log = target.with_name(f"{target.name}-wal")
-    return target.stat().st_size if target.exists() and not (log.exists() and log.stat().st_size) else 0
+    return log.stat().st_size if log.exists() else 0
 
 
 class StateFile:
@@ -104,6 +95,8 @@ class StateFile:
         self._file: DatabaseFile | _NoFile
         try:
             size = _size_of(target)
+            self.was_empty = target.exists() and not target.stat().st_size and not _log_of(target)
+            """Whether the file was there and held nothing, as one that was cut."""
             if is_plan and not (target.exists() and target.stat().st_size):
                 self._file = _NoFile(target)
             else:
@@ -111,12 +104,16 @@ class StateFile:
                     target, "state", application_id=_APPLICATION_ID, version=_VERSION, is_exclusive=True
                 )
         except (DatabaseFileError, OSError) as error:
-            raise _state_error(error) if isinstance(error, DatabaseFileError) else _fault(error) from None
+            raise state_error(error) if isinstance(error, DatabaseFileError) else state_fault(error) from None
         self._database = self._file.connection
         self._target, self._id = target, file_id(target)
+        self._whole_bytes, self._was_cut = size, False
+        """How large the file has to be, as it never shrinks but when it is packed; and whether it was smaller."""
         self._numbers: dict[str, int] = {}
         """How many rows each table has, and what else is counted; the header holds it, so that what is lost is seen."""
         self._is_changed = False
+        self._token = int.from_bytes(os.urandom(6), "big")
+        """Stands in a state that this object began anew."""
         self._new_header: list[tuple[str, bytes]] = []
         self.keeps_fields = False
         """Whether a state that begins anew is of the same input, so that it stays known which fields were sent."""
@@ -139,13 +136,13 @@ class StateFile:
         own = stored.get("secret") or os.urandom(32)
         digests = Digests(own if secret is None else secret)
         wanted = {name: orjson.dumps(value) for name, value in header.items()}
-        wanted[_DIGEST_CHECK] = digests.content(b"synerise-profiles")
+        wanted[DIGEST_CHECK] = digests.content(b"synerise-profiles")
         other = next((name for name in wanted if stored.get(name) != wanted[name]), None)
         if full or (other is not None and not has_entries):
             self._new_header = [*wanted.items(), *([("secret", own)] if secret is None else [])]
-            self.keeps_fields = all(stored.get(name) == wanted[name] for name in _OTHERS)
+            self.keeps_fields = all(stored.get(name) == wanted[name] for name in OF_THE_INPUT)
         elif other is not None:
-            raise _mismatch(other, stored.get(other, b""))
+            raise mismatch(other, stored.get(other, b""))
         return digests
 
     def _check_size(self, size: int) -> None:
@@ -193,12 +190,13 @@ class StateFile:
         for table in _KNOWN if self.keeps_fields else (*_KNOWN, *_SENT):
             self.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this module
         kept = {table: self.execute(f"SELECT count(*) FROM {table}")[0][0] for table in _SENT}  # noqa: S608 - likewise
-        self._numbers, self._is_changed = kept, True
+        self._numbers, self._is_changed = {**kept, _BEGUN: self._token}, True
         self.many("INSERT INTO header VALUES (?, ?)", self._new_header)
 
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Do what is inside as a whole: all of it survives the end of the process, or nothing of it is there."""
+        self.change()
         try:
             self.execute("BEGIN IMMEDIATE")
             yield
@@ -206,11 +204,23 @@ class StateFile:
                 self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _NUMBERS, orjson.dumps(self._numbers))
                 self.execute("INSERT OR REPLACE INTO header VALUES (?, ?)", _SUM, self._sum())
             self.execute("COMMIT")
-            self._is_changed = False
+            self._is_changed, self._whole_bytes = False, self._bytes_there()
         except BaseException:
             if self._database.in_transaction:
                 self._database.rollback()
             raise
+
+    def restore(self) -> None:
+        """Let the numbers in memory be those of the file again, after a transaction of which the end is in doubt."""
+        if self._database.in_transaction:
+            self._database.rollback()
+        stored = self.execute("SELECT value FROM header WHERE name = ?", _NUMBERS)
+        self._numbers, self._is_changed = orjson.loads(stored[0][0]) if stored else {}, False
+
+    @property
+    def has_begun_anew(self) -> bool:
+        """Whether this object began the state anew."""
+        return self._numbers.get(_BEGUN) == self._token
 
     def select(self, sql: str, ids: Iterable[int], by: str = "id") -> Iterator[Any]:
         """Yield the rows of these ids, which stand in the column `by`."""
@@ -225,7 +235,7 @@ class StateFile:
             # SQLite's own cursor would be closed with this generator, which fails where the database was closed before.
             yield from chain(self._database.execute(sql))
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _fault(error) from None
+            raise state_fault(error) from None
 
     def put(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Write rows of a table, in place of those with the same first column."""
@@ -251,7 +261,7 @@ class StateFile:
             try:
                 return self._database.executemany(sql, values).rowcount
             except (self._database.Error, UnicodeDecodeError) as error:
-                raise _fault(error) from None
+                raise state_fault(error) from None
         return 0
 
     def execute(self, sql: str, *values: Any) -> list[Any]:
@@ -259,7 +269,7 @@ class StateFile:
         try:
             return self._database.execute(sql, values).fetchall()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _fault(error) from None
+            raise state_fault(error) from None
 
     def number(self, name: str) -> int:
         """Return a number of the header, 0 if it is not there."""
@@ -274,64 +284,41 @@ class StateFile:
         pages, page_bytes = self.execute("PRAGMA page_count"), self.execute("PRAGMA page_size")
         return int(pages[0][0]) * int(page_bytes[0][0])
 
-    def was_replaced(self) -> bool:
-        """Whether the file was removed, or another took its place, since it was opened."""
-        return file_id(self._target) != self._id
+    def vacuum(self) -> None:
+        """Write the file anew, without the room in it, by which it becomes smaller."""
+        self._whole_bytes = 0
+        self.execute("VACUUM")
 
-    def close(self) -> None:
-        """Close the file."""
+    def change(self) -> str | None:
+        """Return what somebody else did to the file since it was opened; None if nothing is seen."""
+        if file_id(self._target) != self._id:
+            return "the state was removed or replaced during the run"
+        self._was_cut = self._was_cut or self._bytes_there() < self._whole_bytes
+        return _CUT_TEXT if self._was_cut else None
+
+    def _bytes_there(self) -> int:
+        try:
+            return self._target.stat().st_size
+        except OSError:
+            return 0
+
+    def close(self) -> str | None:
+        """Close the file; return what is wrong with it then, by what its header says of its size."""
+        found = self.change()
         try:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
-            raise _fault(error) from None
+            raise state_fault(error) from None
+        return found if found is not None or isinstance(self._file, _NoFile) or _is_whole(self._target) else _CUT_TEXT
 
 
-def _mismatch(name: str, stored: bytes) -> DeltaStateMismatchError:
-    """Return the error of a state whose header says something else of a name than the call does."""
-    if name in _OTHERS:
-        made, advice = _OTHERS[name]
-        made = made.format(stored=stored.decode(errors="replace"))
-    elif stored == b"true":
-        made, advice = f"with {name}=True, and this call is without", f"give {name}=True too"
-    else:
-        made, advice = f"without {name}=True, and this call has it", f"leave {name}=True out"
-    otherwise = "name another file, or give full=True, which begins anew and sends all rows"
-    return DeltaStateMismatchError(f"the state was made {made}; nothing was sent: {advice}, {otherwise}")
-
-
-def damaged() -> DeltaStateError:
-    """Return the error of a state whose content cannot be."""
-    return _state_error(DatabaseFileError("the state is damaged", "damaged"))
-
-
-def _fault(error: Exception) -> DeltaStateError:
-    """Return the error of what SQLite or the system raised. What is not of the system can come of damage alone."""
-    code = getattr(error, "sqlite_errorname", None)
-    if code is not None and not code.startswith(_OF_THE_SYSTEM):
-        return damaged()
-    return damaged() if "decode" in str(error) else _state_error(database_error(error, "state"))
-
-
-def _state_error(error: DatabaseFileError) -> DeltaStateError:
-    return DeltaStateError(f"{error}; {_ADVICE[error.kind]}")
-
-
-_NUMBERS: Final = "numbers"
-_SUM: Final = "sum"
-_DIGEST_CHECK: Final = "key of the digests"
-_OTHERS: Final[Mapping[str, tuple[str, str]]] = {
-    "key field": ("for the key field {stored}, and this call has another", "give that key field"),
-    "server": ("for another server, and confirms nothing of this one", "use a client of that server"),
-    "mapping": ("from rows of another mapping, or of none", "read the rows by that mapping"),
-    _DIGEST_CHECK: ("with another secret, or without one", "set SYNERISE_STATE_KEY as it was then"),
-}
-"""What is said of a header that is of another input: how the state was made, and what to do."""
-_NEW_FILE_TEXT: Final = "give the name of a file that is not there yet, with which all rows are sent"
-_ADVICE: Final[Mapping[FaultKind, str]] = {
-    "foreign": "give the name of another file",
-    "version": _NEW_FILE_TEXT,
-    "damaged": f"nothing of it is believed; {_NEW_FILE_TEXT}",
-    "locked": "another run has it open; wait for its end",
-    "unusable": "make room, and repeat the call: what was confirmed is not sent again",
-    "forbidden": "give the name of a file in a folder that can be written",
-}
+def _is_whole(target: Path) -> bool:
+    """Whether a database that nobody has open is as large as its header says."""
+    try:
+        with target.open("rb") as file:
+            header = file.read(100)
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return False
+    page_bytes = int.from_bytes(header[16:18], "big")  # 4096, as all states have
+    return size > 0 and size == page_bytes * int.from_bytes(header[28:32], "big")

@@ -5,13 +5,13 @@ Both clients run the same workflows of `polling`; only the driver differs.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 import attrs
 
 from synerise_profiles._core.arguments import check_arguments, refuse_coroutine_function, taken_by
+from synerise_profiles._core.error_chain import current_error
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
 from synerise_profiles._core.timing import Timing
@@ -117,7 +117,7 @@ class ExportsClient(exports.Exports):
             try:
                 note.add_to(error)
             finally:  # also where another one cut in
-                note.add_to(sys.exception() or error)
+                note.add_to(current_error(error))
             raise
 
 
@@ -206,7 +206,7 @@ class AsyncExportsClient(exports.AsyncExports):
             try:
                 note.add_to(error)
             finally:  # also where another one cut in
-                note.add_to(sys.exception() or error)
+                note.add_to(current_error(error))
             raise
 
 

@@ -32,7 +32,7 @@ from .preflight import PreflightResult, check_plan
 from .reconciliation import SourceState, reconcile
 from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
 from .settings import ApplySettings
-from .snapshots import Snapshot, after_merging, differences, read_profiles, snapshot_or_none
+from .snapshots import Snapshot, after_merging, differences, names_profile, read_profiles, snapshot_or_none
 
 __all__ = ["apply_plan", "apply_plans"]
 
@@ -168,14 +168,15 @@ class _PlanRun:
             return _error_text(outcome), outcome
         log_uncertain_merge(self._key_type.operation, number)
         self._write("group-doubtful", group=number, answer=_response_record(outcome))
-        return (yield from self._reconcile_group(number, group, outcome, status))
+        return (yield from self._reconcile_group(number, group, outcome, is_success=_is_harmless(answer)))
 
     def _reconcile_group(
-        self, number: int, group: tuple[Key, ...], cause: Exception, status: int | None
+        self, number: int, group: tuple[Key, ...], cause: Exception, *, is_success: bool
     ) -> Workflow[tuple[str, BaseException | None] | None]:
         sources = [(key, self._snapshots[key]) for key in group]
         states = yield from reconcile(self._key_type, (self._plan.target.key, self._preflight.target), sources)
-        merged = [key for key in group if states[key] in ("moved", "gone")]
+        status = cause.status_code if isinstance(cause, APIStatusError | ResponseDecodingError) else None
+        merged = [key for key in group if states[key] in ("moved", "gone", *(("unknown",) if is_success else ()))]
         self._add_merged(merged, status, looked=True)
         reasons: dict[Key, Reason] = {key: _REASONS[states[key]] for key in group if key not in merged}
         if reasons:
@@ -279,11 +280,11 @@ def _was_not_carried_out(error: Exception) -> bool:
 
 
 def _confirmed(outcome: SendOutcome[Profile | RawJson | None]) -> SendOutcome[Profile | None]:
-    """Take a success for one if it has the target or no body; another body, as a proxy's page, confirms nothing."""
+    """Take a success for one if it has the target; with another body or none, the sources are to be looked at."""
     if isinstance(outcome, Exception):
         return outcome
     body = outcome.body
-    if body is None or isinstance(body, Profile):
+    if isinstance(body, Profile) and names_profile(body):
         return attrs.evolve(cast("Response[Profile | None]", outcome), body=body)
     return ResponseDecodingError(
         "the body is not a profile",
@@ -291,6 +292,11 @@ def _confirmed(outcome: SendOutcome[Profile | RawJson | None]) -> SendOutcome[Pr
         status_code=outcome.status_code,
         content=outcome.content,
     )
+
+
+def _is_harmless(outcome: SendOutcome[Profile | RawJson | None]) -> bool:
+    """Whether a success has no body or an empty object: it holds where the sources cannot be read."""
+    return isinstance(outcome, Response) and (outcome.body is None or isinstance(outcome.body, Profile))
 
 
 def _response_record(outcome: SendOutcome[Profile | None]) -> dict[str, object]:

@@ -12,7 +12,7 @@ import contextlib
 import datetime
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
@@ -89,7 +89,9 @@ class Audit:
         self._common = {"run": str(uuid.uuid4()), "actor": actor}
         self._states: dict[str, AuditState] = {}
         try:
-            self._file = AppendFile(target_of(path, "audit", is_appended=True), "audit", is_locked=True)
+            self._file = AppendFile(
+                target_of(path, "audit", is_appended=True), "audit", is_locked=True, may_hold=_may_hold
+            )
         except InvalidRequestError as error:
             raise AuditError(f"the audit file cannot be opened: {error}") from None
         with contextlib.ExitStack() as stack:
@@ -147,6 +149,19 @@ class Audit:
             may_be_none = False
             if known != FORMAT_VERSION:
                 raise AuditError(f"the audit has format {known}, and this release writes {FORMAT_VERSION}")
+
+
+def _may_hold(lines: Sequence[bytes]) -> bool:
+    """Whether lines are entries, or the beginning of one that a crash cut off."""
+    return all(_is_start_of_entry(line, 1) or _is_entry(line) for line in lines)
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = orjson.loads(line)
+        return isinstance(entry["plan"], str) and entry.get("format", FORMAT_VERSION) == FORMAT_VERSION
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        return False
 
 
 def _is_start_of_entry(line: bytes, min_bytes: int) -> bool:

@@ -32,6 +32,7 @@ __all__ = [
     "differences",
     "digest",
     "is_same",
+    "names_profile",
     "read_profiles",
     "snapshot_of",
     "snapshot_or_none",
@@ -117,8 +118,7 @@ def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
     if isinstance(outcome, NotFoundError):
         return None
     response = response_of(outcome)
-    data = response.body.to_dict()
-    if all(data.get(name) is None for name in PROFILE_IDENTIFIERS):
+    if not names_profile(response.body):
         raise ResponseDecodingError(
             "the answer is no profile, since nothing in it names one; nothing is planned or merged by it",
             operation=get.OPERATION.name,
@@ -126,6 +126,12 @@ def snapshot_or_none(outcome: SendOutcome[Profile]) -> Snapshot | None:
             content=response.content,
         )
     return snapshot_of(response.body)
+
+
+def names_profile(profile: Model) -> bool:
+    """Whether anything in a profile says whose it is."""
+    data = profile.to_dict()
+    return any(data.get(name) is not None for name in PROFILE_IDENTIFIERS)
 
 
 def snapshot_of(profile: Model) -> Snapshot:

@@ -18,6 +18,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 from synerise_profiles._batching.machine import DONE
 from synerise_profiles._batching.send_result import SendResult, result_of_exception, send_result_of
 from synerise_profiles._core.connections import warm_up_async
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.retry import AttemptFailure
 from synerise_profiles._core.signal_hold import SignalHold
 from synerise_profiles._core.signatures import shows_options
@@ -212,7 +213,7 @@ class AsyncQueue(HintsNames):
             self._interrupt(error)
 
     def _interrupt(self, error: BaseException) -> None:
-        self._interruption = self._interruption or error
+        self._interruption = first_error(self._interruption, error)
         if self._task_group is not None:
             self._task_group.cancel_scope.cancel()
 

@@ -18,6 +18,7 @@ from synerise_profiles._batching.batch import Chunk
 from synerise_profiles._batching.letter_lines import letter_target, may_hold_letters
 from synerise_profiles._batching.letters import LetterHead, LetterRow, letter_line
 from synerise_profiles._core.arguments import refuse_coroutine
+from synerise_profiles._core.error_chain import first_error
 from synerise_profiles._core.files import append_once
 from synerise_profiles._core.logging import LOGGER
 from synerise_profiles._core.wording import counted, were
@@ -90,7 +91,7 @@ class Callbacks:
         log_raised(error)
         on_error = self._on_error
         if not isinstance(error, self._told) or is_of_a_signal(error):
-            self._interruption = self._interruption or error
+            self._interruption = first_error(self._interruption, error)
         elif on_error is not None and (call is None or call.func != on_error):
             self._calls.appendleft(partial(on_error, error))
 

@@ -18,6 +18,8 @@ import time
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from synerise_profiles._core.error_chain import first_error
+
 __all__ = ["ShutdownHook", "register"]
 
 
@@ -78,7 +80,7 @@ def _at_exit() -> None:
         try:
             queue.finish_shutdown(0.0 if is_interrupted else max(0.0, started_at + seconds - time.monotonic()))
         except Exception as error:  # noqa: BLE001 - a warning that is an error; the other queues come first
-            problem = problem or error
+            problem = first_error(problem, error)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what another handler raises, once for each queue
             is_second, problem = is_interrupted, error
             if not is_second:

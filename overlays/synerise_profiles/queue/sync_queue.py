@@ -312,7 +312,7 @@ class Queue(HintsNames):
             client = self._client if left is None else self._client.with_options(timeout=left, deadline=left)
             sent.send(client.send, self._notes)
         except BaseException as error:  # noqa: BLE001 - it is told as a hook's is
-            sent.error = sent.error or error
+            sent.error = error if sent.error is None else sent.error
         self._acquire()
         answer_result = self._core.on_result(task, sent.result, is_conclusive=sent.is_conclusive, hook_error=sent.error)
         self._notify_waiters()

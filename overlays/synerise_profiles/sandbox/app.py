@@ -300,9 +300,12 @@ def create_app(
         )
         return context, auth
 
-    return App(
-        spec=spec, make_context=make_context, log=RequestLog(log_size), clock=movable_clock, host_check=host_check
-    )
+    log = RequestLog(log_size)
+    try:
+        return App(spec=spec, make_context=make_context, log=log, clock=movable_clock, host_check=host_check)
+    except BaseException:
+        store.close()
+        raise
 
 
 @cache

@@ -69,6 +69,6 @@ def telling_full_disk(passed_on: Collection[BaseException] = ()) -> Generator[No
     except Exception as error:  # of the system or of SQLite, which a program without a database does not load
         code = getattr(error, "sqlite_errorname", "")
         is_full = code.startswith(_NO_ROOM_CODES) or getattr(error, "errno", None) in _NO_ROOM_ERRORS
-        if not is_full or error in passed_on:
+        if not is_full or any(known is error for known in passed_on):
             raise
         raise OSError(errno.ENOSPC, _NO_ROOM) from error

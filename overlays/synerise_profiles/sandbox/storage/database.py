@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any
 
 import orjson
 
-from synerise_profiles._core.files import DatabaseFile, DatabaseFileError, memory_database, refused, target_of
+from synerise_profiles._core.files import (
+    DatabaseFile,
+    DatabaseFileError,
+    database_error,
+    memory_database,
+    refused,
+    target_of,
+)
+from synerise_profiles_api.errors import InvalidRequestError
 
 from .schema import SCHEMA, SCHEMA_VERSION
 
@@ -29,6 +37,7 @@ _ADVICE = {
     "unusable": "make room, or give the name of another file",
     "forbidden": "give the name of a file in a folder that can be written",
 }
+_NOUN = "state of a sandbox"
 DatabaseRow = tuple[Any, ...]
 
 
@@ -46,8 +55,13 @@ class Database:
         self._on_file = path != MEMORY
         self._file = _open_state(path) if self._on_file else None
         self._connection = memory_database() if self._file is None else self._file.connection
-        self._connection.execute("PRAGMA cache_size = -65536")
-        self._connection.executescript(SCHEMA)
+        try:
+            with _telling_faults():
+                self._connection.execute("PRAGMA cache_size = -65536")
+                self._connection.executescript(SCHEMA)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -62,11 +76,16 @@ class Database:
 
     def end_transaction(self, *, good: bool) -> None:
         """Commit, or roll back."""
-        if good:
-            self._connection.execute("COMMIT")
-        else:
-            self.rollbacks += 1
-            self._connection.execute("ROLLBACK")
+        is_stored = False
+        try:
+            if good:
+                self._connection.execute("COMMIT")
+                is_stored = True
+        finally:
+            if not is_stored:
+                self.rollbacks += 1
+                if self._connection.in_transaction:  # else SQLite has rolled it back itself
+                    self._connection.execute("ROLLBACK")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[DatabaseRow]:
         """All rows of a query."""
@@ -116,17 +135,33 @@ class Database:
 
     def setting(self, name: str, default: str) -> str:
         """A value that is chosen once and kept."""
-        self.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
-        found = self.row("SELECT value FROM settings WHERE name = ?", (name,))
+        with _telling_faults():
+            self.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
+            found = self.row("SELECT value FROM settings WHERE name = ?", (name,))
         return str(found[0]) if found else default
 
 
 def _open_state(path: str | os.PathLike[str]) -> DatabaseFile:
     target = target_of(path, "state")
     try:
-        return DatabaseFile(target, "state of a sandbox", application_id=_APPLICATION_ID, version=SCHEMA_VERSION)
+        return DatabaseFile(target, _NOUN, application_id=_APPLICATION_ID, version=SCHEMA_VERSION)
     except DatabaseFileError as error:
-        raise refused("state", f"{error}; {_ADVICE[error.kind]}") from None
+        raise _refused(error) from None
+
+
+@contextmanager
+def _telling_faults() -> Generator[None]:
+    """Say what is meant where the file cannot be written at the start."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "sqlite_errorname", None) is None:  # SQLite is not loaded for its class alone
+            raise
+        raise _refused(database_error(error, _NOUN)) from None
+
+
+def _refused(error: DatabaseFileError) -> InvalidRequestError:
+    return refused("state", f"{error}; {_ADVICE[error.kind]}")
 
 
 class _Transaction:

@@ -139,6 +139,23 @@ def test_a_text_file_that_is_changed_while_it_is_read(client: Synerise, tmp_path
     assert (again.accepted, again.complete) == (MANY, True)
 
 
+@pytest.mark.parametrize("length", [1_000, 9_400, 60_000])
+def test_long_rows_that_are_written_over_at_their_length(client: Synerise, tmp_path: Path, length: int) -> None:
+    """Most of a row is as it was, and its ends are of two rows."""
+
+    def text(mark: str) -> str:
+        return "".join(
+            f'{{"Id":"{mark}{number:06d}","Text":"{"x" * length}","City":"{mark}"}}\n'
+            for number in range(3_000_000 // length)
+        )
+
+    path = tmp_path / "rows.jsonl"
+    write(path, text("c"))
+    rows = acting(read_jsonl(path, MAPPING), lambda: write(path, text("d")), at=20)
+    with pytest.raises(InvalidRequestError, match="was cut or changed"):
+        client.bulk.upsert_profiles(rows)
+
+
 @pytest.mark.parametrize("kind", ["packed csv", "packed jsonl"])
 def test_a_packed_file_of_parts_that_loses_the_last_one(client: Synerise, tmp_path: Path, kind: str) -> None:
     """What is left of it is a whole file, and yet its rows are not all."""

@@ -475,6 +475,28 @@ def test_an_order_whose_key_cannot_be_read_at_all_is_told():
         assert (report.accepted, told(report)) == (1, 1)
 
 
+@pytest.mark.parametrize("option", ["prepare", "where"])
+@pytest.mark.parametrize("sort", [False, True])
+def test_a_chain_of_mappings_with_functions_of_one_name(tmp_path, option, sort):
+    """Each source is read by its own, though the mappings have one digest: functions count there by their names."""
+
+    def source(shop):
+        def named(cells):
+            return {**cells, "Shop": shop}
+
+        def chosen(number):
+            return (number == "1") == (shop == "a")
+
+        options = {"prepare": named} if option == "prepare" else {"where": {"No": chosen}}
+        purchases = mapping({"No": ["orderId", field("eventSalt", template=BOTH)], "Shop": "metadata.shop"}, **options)
+        (tmp_path / shop).write_text(HEADER + f"x,1,{REST}\nx,2,{REST}\n")
+        return read_csv(tmp_path / shop, purchases, sort=sort)
+
+    found = [(row["metadata"]["shop"], row["orderId"]) for row in SourceChain({"a": source("a"), "b": source("b")})]
+    named = [("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")]
+    assert found == (named if option == "prepare" else [("x", "1"), ("x", "2")])
+
+
 @pytest.mark.parametrize("sources", [{}, [], {"a": []}, None])
 def test_a_chain_is_of_sources(sources):
     """By their names."""

@@ -139,7 +139,7 @@ class FileWatch:
             found = os.fstat(descriptor)
             if stat.S_ISREG(found.st_mode):
                 self._size, self._start = found.st_size, _piece_at(descriptor, 0)
-                self._last = _piece_before(descriptor)
+                self._last = _piece_before(descriptor, 0)
                 self._descriptor = descriptor
         except (AttributeError, OSError, TypeError, ValueError):  # an object that is no file of the system's
             pass
@@ -158,7 +158,7 @@ class FileWatch:
         try:
             size = os.fstat(self._descriptor).st_size
             is_other = any(_piece_at(self._descriptor, *piece) != piece for piece in (self._start, self._last))
-            self._last = _piece_before(self._descriptor)
+            self._last = _piece_before(self._descriptor, self._last[0] + len(self._last[1]))
         except OSError:  # it was closed, which whoever reads it is told
             return False
         is_cut, self._size = size < self._size, max(size, self._size)
@@ -175,10 +175,10 @@ def _piece_at(descriptor: int, place: int, like: bytes | None = None) -> _Piece:
     return (place, b"" if sys.platform == "win32" else os.pread(descriptor, size, place))
 
 
-def _piece_before(descriptor: int) -> _Piece:
-    """Read what stands right before the place up to which a file was read."""
+def _piece_before(descriptor: int, since: int) -> _Piece:
+    """Read what stands right before the place up to which a file was read: what was read since, but for large parts."""
     place = os.lseek(descriptor, 0, os.SEEK_CUR)
-    size = min(place, _PIECE_BYTES)
+    size = min(place, max(place - since, _PIECE_BYTES), _BLOCK_BYTES)
     return _piece_at(descriptor, place - size, bytes(size))
 
 

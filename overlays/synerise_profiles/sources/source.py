@@ -118,6 +118,11 @@ class Source(abc.ABC):
         return None
 
     @property
+    def mapping(self) -> RowMapping | None:
+        """The mapping that its rows are made by."""
+        return self._mapping
+
+    @property
     def mapping_digest(self) -> str | None:
         """The digest of the mapping, as dead letters have it; None where there is none."""
         return None if self._mapping is None else self._mapping.digest

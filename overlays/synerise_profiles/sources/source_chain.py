@@ -45,11 +45,12 @@ class SourceChain:
         self._begins: list[tuple[int, str]] = []
         self._own_notes: dict[str, int] = {}
         self._assembler: LineAssembler | None = None
-        same = len({source.mapping_digest for source in sources.values()}) == 1
+        mapping = next(iter(sources.values())).mapping
+        same = all(source.mapping == mapping for source in sources.values())
         readers = [reader for source in sources.values() if (reader := source.record_reader()) is not None]
         self._readers = readers if same and len(readers) == len(sources) else []
         self._is_sorted = all(reader.is_sorted for reader in readers)
-        self.mapping_digest = next(iter(sources.values())).mapping_digest if same else None
+        self.mapping_digest = None if mapping is None or not same else mapping.digest
         """The digest of the mapping that all have, as dead letters have it; None where they have several."""
         is_apart = bool(self._readers) and not self._is_sorted
         self.order_digest: Callable[[int], str | None] | None = self._order_digest if is_apart else None

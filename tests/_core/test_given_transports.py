@@ -139,6 +139,26 @@ def test_what_its_cause_proves_is_sent_again(kind: str, cause: Exception) -> Non
     assert "no connection" in str(raised)
 
 
+@KINDS
+@pytest.mark.parametrize("method", ["DELETE", "PUT"])
+def test_what_a_transport_may_have_sent_before_by_itself(kind: str, method: str) -> None:
+    """Such as aiohttp, which sends again what changes nothing: the connection that could not be made was its second."""
+    transport = Raising(httpx.ConnectError(SECRET), ClientConnectorError(SECRET))
+    sent = request(operation=operation(http_method=method), repeatable=False)
+    raised = error_of(kind, transport, sent, max_retries=0)
+    assert isinstance(raised, APIConnectionError)
+    assert (raised.maybe_applied, "no connection" in str(raised)) == (True, True)
+
+
+def test_errors_that_are_causes_of_each_other() -> None:
+    """They prove nothing."""
+    error, cause = httpx.ConnectError("x"), RuntimeError()
+    cause.__cause__ = error
+    raised = error_of("sync", Raising(error, cause), request(operation=ONCE, repeatable=False))
+    assert isinstance(raised, APIConnectionError)
+    assert raised.maybe_applied
+
+
 def test_an_error_that_was_handled_before_proves_nothing() -> None:
     """The first address refused, the second took the request and broke off: that is the context, no cause."""
     error = httpx.ConnectError("x")

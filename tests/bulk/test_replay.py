@@ -559,6 +559,19 @@ def test_a_text_for_what_json_cannot_carry_is_no_value(client: Synerise, letters
     assert client.bulk.replay(letters, transform=lambda letter: {**letter["row"], field: mended}).accepted == 1
 
 
+def test_a_text_for_what_json_cannot_carry_is_none_in_another_place(client: Synerise, letters: Path) -> None:
+    """As a field of another name, or an item that moved up; a text of the caller's that is the same is no fault."""
+    row = {"customId": "a", "first": "a\ud83d", "list": [1, float("nan"), 3], "word": "nan"}
+    client.bulk.upsert_profiles([{"customId": "a", "attributes": row}], dead_letter=letters)
+    for change, accepted in (
+        ({"name": "a\\ud83d", "list": [1, 2, 3], "word": "nan"}, 0),
+        ({"name": "a", "list": ["nan", 3], "word": "nan"}, 0),
+        ({"name": "a", "list": [3], "word": "nan"}, 1),
+    ):
+        made = {"customId": "a", "attributes": change}
+        assert client.bulk.replay(letters, transform=lambda _, made=made: made).accepted == accepted, change
+
+
 def test_keys_that_json_cannot_carry_are_no_names(client: Synerise, letters: Path) -> None:
     """A key stays one, whatever its value is."""
     for key in (5, "a\ud83d"):

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from synerise_profiles import Synerise
+from synerise_profiles._core.files import DatabaseFile
 from synerise_profiles.delta_sync import DeltaReport, DeltaStateError, packing, report_of
 from synerise_profiles.delta_sync.state_file import StateFile
 from tests._core.room import room_for
@@ -151,3 +152,24 @@ def test_a_full_disk_at_many_sizes(first: Path, tmp_path: Path) -> None:
             ended += "make room, and repeat the call" in str(error)
         check_again(server, state, size)
     assert ended > 3
+
+
+def test_a_log_that_is_not_written_back_is_told(tmp_path: Path, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk that is full in the end: nobody cut the state, and with its log it is whole."""
+    server, state = Server(), tmp_path / "state"
+    shutil.copy(first, state)
+    log = state.with_name("state-wal")
+    close = DatabaseFile.close
+
+    def close_without_room(self: DatabaseFile) -> None:
+        kept = {path: path.read_bytes() for path in (state, log)}
+        close(self)
+        for path, content in kept.items():
+            path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseFile, "close", close_without_room)
+        report = night(server, state, AFTER[:40])
+    assert "state-wal, could not be written back" in (report.state_problem or "")
+    again = night(server, state, AFTER[:40])
+    assert (again.state_problem, again.new, again.changed) == (None, 0, 0)

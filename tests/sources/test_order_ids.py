@@ -497,6 +497,16 @@ def test_a_chain_of_mappings_with_functions_of_one_name(tmp_path, option, sort):
     assert found == (named if option == "prepare" else [("x", "1"), ("x", "2")])
 
 
+def test_a_chain_with_a_source_without_rows(tmp_path):
+    """A row is of the source in which it stands."""
+    for name, lines in {"a": f"1,1,{REST}\n", "none": "", "b": bad(f"1,2,{REST}\n")}.items():
+        (tmp_path / name).write_text(HEADER + lines)
+    purchases = mapping({"No": "orderId"}, "No")
+    source = SourceChain({name: read_csv(tmp_path / name, purchases) for name in ("a", "none", "b")})
+    assert isinstance(list(source)[1], UnreadableRow)
+    assert source.locate(1) == "b:2"
+
+
 @pytest.mark.parametrize("sources", [{}, [], {"a": []}, None])
 def test_a_chain_is_of_sources(sources):
     """By their names."""

@@ -55,6 +55,8 @@ _PROOFS: Final = (
 """What can be raised only before anything is sent."""
 _PROOFS_BY_NAME: Final = frozenset({"ClientConnectorError", "ConnectionTimeoutError", "ServerFingerprintMismatch"})
 """So too of aiohttp; its other errors of connections may come later."""
+_MAX_CAUSES: Final = 50
+"""Exceptions may be causes of each other."""
 _CREDENTIALS_REFUSED: Final = "407"
 _CREDENTIALS_HINT: Final = "so the credentials in the URL of the proxy (proxy=..., or HTTPS_PROXY) are missing or wrong"
 _CERTIFICATE_HINT: Final = (
@@ -90,6 +92,8 @@ def transport_failure(error: httpx.RequestError, options: Options) -> TransportF
         problem = f"{problem}: it answered {status}"
         if status == _CREDENTIALS_REFUSED:
             problem, meaning = f"{problem}, {_CREDENTIALS_HINT}", _PERMANENT_UNSENT
+    if given is not None and given.may_be_second:
+        meaning = attrs.evolve(meaning, maybe_received=True)
     return TransportFailure(
         problem=problem,
         meaning=meaning,
@@ -114,11 +118,16 @@ def _proven(error: httpx.RequestError) -> httpx.RequestError:
 
 def _proves_unsent(error: BaseException) -> bool:
     """Whether an exception, or a cause of it, can come only before anything is sent. Its contexts are no causes."""
-    if isinstance(error, _PROOFS) or any(kind.__name__ in _PROOFS_BY_NAME for kind in type(error).__mro__):
-        return True
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_proves_unsent, cast("BaseExceptionGroup[BaseException]", error).exceptions))
-    return error.__cause__ is not None and _proves_unsent(error.__cause__)
+    cause: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            return False
+        if isinstance(cause, _PROOFS) or any(kind.__name__ in _PROOFS_BY_NAME for kind in type(cause).__mro__):
+            return True
+        if isinstance(cause, BaseExceptionGroup):
+            return all(map(_proves_unsent, cast("BaseExceptionGroup[BaseException]", cause).exceptions))
+        cause = cause.__cause__
+    return False
 
 
 def _by_its_cause(error: httpx.RequestError) -> httpx.RequestError:
@@ -164,7 +173,9 @@ def _connect_cause(error: BaseException, peer: str) -> tuple[str, bool]:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Walk over an exception and all that it was raised from; one that connects to several addresses groups them."""
-    while error is not None:
+    for _ in range(_MAX_CAUSES):
+        if error is None:
+            return
         yield error
         if isinstance(error, BaseExceptionGroup):
             for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:

@@ -43,6 +43,7 @@ _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 _BEGUN: Final = "send_request_headers.started"
 _REFUSED: Final = "send_request_headers.failed"
+_SENT_ONCE: Final = ("POST", "PATCH")
 _FAILED: Final = frozenset({"send_request_headers.failed", "send_request_body.failed"})
 
 
@@ -57,13 +58,15 @@ class UnsentRequestError(httpx.LocalProtocolError):
 class GivenTransportError(httpx.RequestError):
     """What a transport of the caller's `raised`. Its text may quote the URL or the body, so it is shown nowhere.
 
-    `is_unsent` says that the transport has told its steps, and that sending was none of them.
+    `is_unsent` says that the transport has told its steps, and that sending was none of them; `may_be_second` that it
+    may have sent the request before: some send one again by themselves where that changes nothing at the server.
     """
 
-    def __init__(self, raised: Exception, *, is_unsent: bool) -> None:
+    def __init__(self, raised: Exception, *, is_unsent: bool, may_be_second: bool) -> None:
         super().__init__(type(raised).__name__)
         self.raised = raised
         self.is_unsent = is_unsent
+        self.may_be_second = may_be_second
 
 
 class _Decompressor(Protocol):
@@ -145,7 +148,8 @@ class RequestTrace:
     nothing is known. `is_given` says that the transport is the caller's, whose exceptions are hidden in one of ours.
     """
 
-    def __init__(self, *, is_given: bool) -> None:
+    def __init__(self, method: str, *, is_given: bool) -> None:
+        self._method = method
         self._is_given = is_given
         self._is_told = self._has_begun = self._is_cut = False
 
@@ -181,7 +185,9 @@ class RequestTrace:
         except Exception as error:
             if not self._is_given or is_of_a_signal(error):
                 raise
-            raise GivenTransportError(error, is_unsent=self._is_told and not self._has_begun) from None
+            is_unsent = self._is_told and not self._has_begun
+            may_be_second = self._method not in _SENT_ONCE and not is_unsent
+            raise GivenTransportError(error, is_unsent=is_unsent, may_be_second=may_be_second) from None
 
     @contextlib.contextmanager
     def _told_by_step(self) -> Generator[None]:

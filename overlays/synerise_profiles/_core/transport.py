@@ -122,12 +122,12 @@ def _bytes_of(request: Request[Any]) -> bytes | None:
 
 def _headers_of(operation: Operation, has_content: bool) -> list[tuple[bytes, bytes]]:  # noqa: FBT001 - a fact
     given = (("Accept", operation.accept), *operation.headers)
-    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in given]
+    headers = [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in given]
     return [*headers, _JSON_HEADER] if has_content else headers
 
 
 def _headers_of_call(token: Token | None, further_headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in further_headers.items()]
+    headers = [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in further_headers.items()]
     return headers if token is None else [*headers, (b"Authorization", token.header)]
 
 
@@ -199,7 +199,7 @@ class Transport:
 
     def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         deadline: float = request.extensions["deadline"]
-        trace = RequestTrace(is_given=self._is_given)
+        trace = RequestTrace(request.method, is_given=self._is_given)
         request.extensions["trace"] = trace.note
         bounds = until(deadline) if isinstance(self.httpx_transport, ProxyTransport) else nullcontext()
         with trace.told_by_step(), bounds:
@@ -284,7 +284,7 @@ class AsyncTransport:
 
     async def _exchange_by_httpx(self, request: httpx.Request, max_bytes: int) -> ReadResponse:
         left = request.extensions["deadline"] - time.monotonic()
-        trace = RequestTrace(is_given=self._is_given)
+        trace = RequestTrace(request.method, is_given=self._is_given)
         request.extensions["trace"] = trace.note_async
         with trace.told_by_step():
             # A step's own timeout comes first where it can, since it says which step it was.

@@ -83,6 +83,6 @@ _ADVICE: Final[Mapping[FaultKind, str]] = {
     "version": _NEW_FILE_TEXT,
     "damaged": f"nothing of it is believed; {_NEW_FILE_TEXT}",
     "locked": "another run has it open; wait for its end",
-    "unusable": "make room, and repeat the call: what was confirmed is not sent again",
+    "unusable": "make room, and repeat the call: what the state has as confirmed is not sent again",
     "forbidden": "give the name of a file in a folder that can be written",
 }

@@ -60,6 +60,7 @@ def state_target(path: object) -> Path:
 
 
 _CUT_TEXT: Final = "the state was cut by somebody else during the run"
+_LEFT_TEXT: Final = "the log of the state, {}, could not be written back into it; keep both, and make room on the disk"
 
 
 class _NoFile:
@@ -83,8 +84,12 @@ def _size_of(target: Path) -> int:
 
 
 def _log_of(target: Path) -> int:
-    log = target.with_name(f"{target.name}-wal")
+    log = _log_path(target)
     return log.stat().st_size if log.exists() else 0
+
+
+def _log_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}-wal")
 
 
 class StateFile:
@@ -309,7 +314,11 @@ class StateFile:
             self._file.close()
         except (self._database.Error, UnicodeDecodeError) as error:
             raise state_fault(error) from None
-        return found if found is not None or isinstance(self._file, _NoFile) or _is_whole(self._target) else _CUT_TEXT
+        if found is not None or isinstance(self._file, _NoFile):
+            return found
+        if _log_of(self._target):  # SQLite says nothing of it, and reads it when the state is opened
+            return _LEFT_TEXT.format(_log_path(self._target).name)
+        return None if _is_whole(self._target) else _CUT_TEXT
 
 
 def _is_whole(target: Path) -> bool:

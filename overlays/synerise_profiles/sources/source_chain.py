@@ -76,7 +76,7 @@ class SourceChain:
         return f"{name}:{source.locate_record(number)}"
 
     def _find(self, index: int) -> tuple[Source, str, int]:
-        first, name = max((item for item in self._begins if item[0] <= index), key=lambda item: item[0])
+        first, name = next(item for item in reversed(self._begins) if item[0] <= index)
         return self._sources[name], name, index - first
 
     def _order_digest(self, index: int) -> str | None:

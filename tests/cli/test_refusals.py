@@ -39,6 +39,7 @@ REFUSED = {
     "tags --api-key-file gone.key": "gone.key cannot be read: No such file or directory",
     "tags --api-key-file bad.key": "bad.key: holds white space or characters that a header cannot carry; strip them",
     "import profiles rows.csv rows.csv --set customId=id": "a file is named twice",
+    "import profiles rows.csv ./rows.csv --set customId=id": "a file is named twice",
     "import profiles rows.csv --set customId=id --set customId=id": "--set customId=id: customId is given twice",
     "import profiles --sql 'select 1' --db rows.db --format csv": ("--sql is no file, for which there is no --format"),
     "import profiles --sql 'select 1' --db duckdb:broken.duckdb --set customId=id": (

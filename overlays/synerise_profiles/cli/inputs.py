@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from synerise_profiles._core.files import file_id
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
 from synerise_profiles._readers.given_input import STANDARD_INPUT, standard_input
 from synerise_profiles._readers.packed import peek, unpacked_head
@@ -75,7 +76,7 @@ def open_rows(
         return _open_query(paths, kind, options, chosen, sql, db)
     if not paths:
         raise CommandError("name a file, or `-` for standard input; --sql with --db reads a database")
-    if len(set(paths)) < len(paths):
+    if len({file_id(path) or path for path in paths}) < len(paths):
         raise CommandError("a file is named twice")
     sources = {path: _open(path, kind, options, chosen) for path in paths}
     return next(iter(sources.values())) if len(sources) == 1 else SourceChain(sources)

@@ -122,6 +122,19 @@ def test_a_question_without_standard_input(folder: Path, sandbox: Sandbox) -> No
     assert read == (2, "synerise-profiles: standard input: the file is empty: it has no header\n")
 
 
+@pytest.mark.parametrize("flags", ["", "--format csv"])
+def test_a_pipe_by_its_path_is_not_looked_at_before_it_is_read(folder: Path, sandbox: Sandbox, flags: str) -> None:
+    """What was looked at would be gone: it is refused, unless flags say what it holds; `-` keeps what was looked at."""
+    env, program = environment(sandbox), " ".join(PROGRAM)
+    (folder / "two.csv").write_text("customId\nc-1\nc-2\n")
+    refused = shell(folder, f"{program} import profiles <(cat two.csv) {flags}", env)
+    assert (refused[0], "which can be read only once: say --" in refused[1]) == (2, True)
+    assert shell(folder, f"{program} import profiles <(cat two.csv) --format csv --set customId=customId", env)[0] == 0
+    assert shell(folder, f"cat two.csv | {program} import profiles -", env)[0] == 0
+    sandbox.drain()
+    assert len(sandbox.store.profiles) == 2
+
+
 def test_a_closed_terminal_ends_a_run_as_sigterm_does(folder: Path, sandbox: Sandbox) -> None:
     """With its report and status 129."""
     (folder / "big.csv").write_text("id\n" + "".join(f"c-{number}\n" for number in range(3000)))

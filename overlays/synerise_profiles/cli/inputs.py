@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from synerise_profiles._core.files import file_id
 from synerise_profiles._readers.file_form import PARQUET_MAGIC
-from synerise_profiles._readers.given_input import STANDARD_INPUT, standard_input
+from synerise_profiles._readers.given_input import STANDARD_INPUT, is_stream, standard_input
 from synerise_profiles._readers.packed import peek, unpacked_head
 from synerise_profiles.errors import InvalidRequestError
 from synerise_profiles.sources import (
@@ -109,6 +109,7 @@ def form_of(path: str, given: Format | None = None) -> Format:
         return known
     if "://" in path or Path(path).is_dir():
         return "parquet"
+    _refuse_pipe(path, "--format")
     with opened(path) as file:
         head = peek(file)
     if head.startswith(PARQUET_MAGIC):
@@ -222,6 +223,7 @@ def _make_same_names(kind: RowKind, names: Iterable[str]) -> RowMapping:
 def _csv_columns(path: str, csv: Mapping[str, Any]) -> Sequence[str]:
     from synerise_profiles._readers.csv_reader import CsvFormat, CsvReader  # noqa: PLC0415 - few files need it
 
+    _refuse_pipe(path, "--mapping or --set")
     with opened(path) as file:
         reader = CsvReader(io.BytesIO(_first_lines(file)) if path == STANDARD_INPUT else file, CsvFormat(**csv))
         if not reader.columns:
@@ -244,6 +246,12 @@ def _first_lines(file: io.BufferedReader) -> bytes:
     if not newline:
         raise CommandError("the header of standard input is too long to find its columns in; give --set or --mapping")
     return lines + newline
+
+
+def _refuse_pipe(path: str, flag: str) -> None:
+    """Refuse to look at the beginning of what can be read only once, and would lack it then; `-` keeps it."""
+    if path != STANDARD_INPUT and is_stream(Path(path)):
+        raise CommandError(f"{path} is a pipe or a device, which can be read only once: say {flag}, or pipe it to `-`")
 
 
 @contextmanager

@@ -30,6 +30,13 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """A sandbox that the tests of a module share; each resets it."""
+    with Sandbox() as running:
+        yield running
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A sandbox that a test has for itself."""

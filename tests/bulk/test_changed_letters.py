@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,12 +25,6 @@ AT = 2200
 GONE = "not read, and no letter any more: its line is gone, as somebody has cut or changed the file"
 UNREAD = "not read, and a letter still"
 Act: TypeAlias = Callable[[Path], object]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

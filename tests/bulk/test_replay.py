@@ -57,12 +57,6 @@ TABLE = [
 Replay = Callable[..., ReplayReport]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def sandbox(server: Sandbox) -> Sandbox:
     server.reset()

@@ -33,12 +33,6 @@ Act: TypeAlias = Callable[[Path], object]
 Make: TypeAlias = Callable[[Path], Any]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
 def sandbox(server: Sandbox) -> Sandbox:
     server.reset()

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
-from synerise_profiles_api.bounded import items_of, pairs_of
+from synerise_profiles_api.bounded import TOO_MANY, items_of, pairs_of
 from synerise_profiles_api.encoding import Model, to_wire
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import (
@@ -145,7 +145,7 @@ def read_items_once(items: Iterable[Any], field: str) -> Iterator[Any]:
     iterator, place = iter(items), 0
     while True:
         if place > _MAX_ITEMS:
-            raise InvalidRequestError(f"has more than {_MAX_ITEMS:,} items; no request carries so many", field=field)
+            raise InvalidRequestError(TOO_MANY.format(_MAX_ITEMS), field=field)
         try:
             item = next(iterator)
         except StopIteration:

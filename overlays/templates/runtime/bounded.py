@@ -8,10 +8,11 @@ from typing import Any, Final, TypeVar
 
 from .json_values import InvalidValueError
 
-__all__ = ["READ_ONCE", "items_of", "pairs_of"]
+__all__ = ["READ_ONCE", "TOO_MANY", "items_of", "pairs_of"]
 
 T = TypeVar("T")
 _MAX_ITEMS: Final = 1_000_000
+TOO_MANY: Final = "has more than {:,} items; no request carries so many"
 _ENDLESS: Final = "yields more items than its length says; give a list of them"
 READ_ONCE: Final = "can be read only once, or yields other items than its length says; give a dict"
 
@@ -24,7 +25,7 @@ def items_of(values: Iterable[T], most: int = _MAX_ITEMS) -> list[T]:
         count = most + 1
     found = [] if count is not None and count > most else list(islice(values, (most if count is None else count) + 1))
     if len(found) > most or (count or 0) > most:
-        raise InvalidValueError(f"has more than {most:,} items; no request carries so many")
+        raise InvalidValueError(TOO_MANY.format(most))
     if count is not None and len(found) > count:
         raise InvalidValueError(_ENDLESS)
     return found

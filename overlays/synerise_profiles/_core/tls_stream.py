@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import httpcore
 
-from .leases import step_seconds
+from .http11 import step_seconds
 
 __all__ = ["TlsStream", "start_tls"]
 

@@ -40,10 +40,18 @@ _RENEWAL_MARGIN_SECONDS: Final = 60.0
 
 @attrs.frozen(repr=False, eq=False)
 class Token:
-    """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither."""
+    """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither.
+
+    `line` is the header as it is sent.
+    """
 
     header: bytes
     renew_at: float = math.inf
+    line: bytes = attrs.field(init=False)
+
+    @line.default
+    def _make_line(self) -> bytes:
+        return b"Authorization: %s\r\n" % self.header
 
     def __repr__(self) -> str:
         return "<Token>"

@@ -83,9 +83,10 @@ class RequestBuilder:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
                 url, headers = (
                     httpx.URL(self.base_url + path),
-                    [*self.headers, *_headers_of(operation, content is not None)],
+                    [*self.headers, *_headers_of(operation, content is not None), *_headers_of_caller(further_headers)],
                 )
-                headers += _headers_of_call(token, further_headers)
+                if token is not None:
+                    headers.append((b"Authorization", token.header))
                 if has_length:
                     headers.append((b"Content-Length", b"%d" % length))
                 method = operation.http_method
@@ -98,11 +99,13 @@ class RequestBuilder:
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
         lines = self._lines.of_operation(operation, content is not None)
+        if further_headers:
+            lines += lines_of(_headers_of_caller(further_headers))
         return HttpRequest(
             operation.http_method,
             target,
             headers=self._lines.needed(length if has_length else None),
-            header_lines=lines + lines_of(_headers_of_call(token, further_headers)),
+            header_lines=lines if token is None else lines + token.line,
             content=(content,) if content else (),
             timeouts=timeouts,
             deadline=deadline,
@@ -127,9 +130,8 @@ def _headers_of(operation: Operation, has_content: bool) -> list[tuple[bytes, by
     return [*headers, _JSON_HEADER] if has_content else headers
 
 
-def _headers_of_call(token: Token | None, further_headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    headers = [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in further_headers.items()]
-    return headers if token is None else [*headers, (b"Authorization", token.header)]
+def _headers_of_caller(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in given.items()]
 
 
 class Transport:

@@ -1,4 +1,4 @@
-"""The async transport, in httpx's terms, that leases single connections of httpcore to one host.
+"""The async transport, in httpx's terms, that leases single connections to one host.
 
 It does what the one of `connection_pool` does, by tasks. A call may be cancelled at any moment, also while its
 connection is being made, which httpx's own pool never recovers from: its place and its connection are given back all
@@ -21,7 +21,7 @@ import httpx
 import sniffio
 
 from .asyncio_stream import AsyncioStream, connect_asyncio
-from .http11 import READ_BYTES, HttpConnection, HttpRequest, http_request
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, http_request, step_seconds
 from .leases import NO_PLACE, ConnectTarget, IdleConnections, came_too_early, httpx_error_type, is_usable, may_resend
 from .response_reading import ReadResponse, read_raw
 from .socket_io import MAX_PIECE_BYTES, is_silent
@@ -62,6 +62,18 @@ class _AsyncLease:
                 http.has_sent = True
         except httpcore.WriteError:
             http.is_cut = True
+        except httpcore.WriteTimeout:
+            if not await self._is_refused():
+                raise
+            http.is_cut = True
+
+    async def _is_refused(self) -> bool:
+        """Whether the server has answered by an error, and reads no more without closing the connection."""
+        ends = time.monotonic() + GRACE_SECONDS
+        with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
+            while not self.http.status:
+                self.http.feed(await self._stream.read(READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
+        return self.http.is_refused
 
     async def receive(self, request: HttpRequest) -> None:
         """Take what comes next of the response."""

@@ -1,22 +1,24 @@
-"""The sync transport, in httpx's terms, that leases single connections of httpcore to one host.
+"""The sync transport, in httpx's terms, that leases single connections to one host.
 
 httpx's own pool walks over all its connections and requests whenever one of them changes, so that a call costs more
 the more there are. Here a call takes a free place and the connection on top of a stack. Its end gives both back,
 whatever the end is: a connection whose response was read to its end is kept, any other is closed. The rules are in
-`leases`. A signal's handler may raise at any instruction, so a place is taken and given back under an object that is
-there before, and a connection is kept only once the whole exchange has returned normally.
+`leases`, HTTP in `http11`. A signal's handler may raise at any instruction, so a place is taken and given back under an
+object that is there before, and a connection is kept only once the whole exchange has returned normally.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+import time
 from collections.abc import Iterator
 from typing import cast
 
 import httpcore
 import httpx
 
-from .http11 import READ_BYTES, HttpConnection, HttpRequest, http_request
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, http_request, step_seconds
 from .leases import NO_PLACE, ConnectTarget, IdleConnections, came_too_early, httpx_error_type, is_usable, may_resend
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
@@ -51,6 +53,18 @@ class _Lease:
                 http.has_sent = True
         except httpcore.WriteError:
             http.is_cut = True
+        except httpcore.WriteTimeout:
+            if not self._is_refused():
+                raise
+            http.is_cut = True
+
+    def _is_refused(self) -> bool:
+        """Whether the server has answered by an error, and reads no more without closing the connection."""
+        ends = time.monotonic() + GRACE_SECONDS
+        with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
+            while not self.http.status:
+                self.http.feed(receive(self.socket, READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
+        return self.http.is_refused
 
     def receive(self, request: HttpRequest) -> None:
         """Take what comes next of the response."""

@@ -18,12 +18,14 @@ import httpx
 
 from .response_reading import CUT_SHORT, ResponseTooLargeError, UnsentRequestError, is_success
 
-__all__ = ["READ_BYTES", "HttpConnection", "HttpRequest", "http_request", "step_seconds"]
+__all__ = ["GRACE_SECONDS", "READ_BYTES", "HttpConnection", "HttpRequest", "http_request", "step_seconds"]
 
 READ_BYTES: Final = 64_000
 """How much of a response is taken from a socket at once."""
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
+GRACE_SECONDS: Final = 0.05
+"""How long an answer is looked for once a request could not be sent in time: the server may have refused it."""
 _MAX_EVENT_BYTES: Final = 100_000
 """How long one head, or one line between chunks, may be."""
 _MAX_JOINED_BYTES: Final = 64_000
@@ -156,6 +158,11 @@ class HttpConnection:
         if self.is_cut and is_success(response.status_code):
             raise httpcore.WriteError(CUT_SHORT)
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether an error has been answered, be the request sent whole or not."""
+        return self.status != 0 and not is_success(self.status)
 
     def take_pieces(self) -> list[bytes]:
         """Hand over what has arrived of the body."""

@@ -47,14 +47,14 @@ class Token:
 
     header: bytes
     renew_at: float = math.inf
-    line: bytes = attrs.field(init=False)
-
-    @line.default
-    def _make_line(self) -> bytes:
-        return b"Authorization: %s\r\n" % self.header
+    line: bytes = attrs.field(init=False, default=attrs.Factory(lambda self: _line_of(self.header), takes_self=True))
 
     def __repr__(self) -> str:
         return "<Token>"
+
+
+def _line_of(header: bytes) -> bytes:
+    return b"Authorization: %s\r\n" % header
 
 
 def bearer_token(text: object, renew_at: float = math.inf) -> Token:

@@ -21,8 +21,17 @@ import httpx
 import sniffio
 
 from .asyncio_stream import AsyncioStream, connect_asyncio
-from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, http_request, step_seconds
-from .leases import NO_PLACE, ConnectTarget, IdleConnections, came_too_early, httpx_error_type, is_usable, may_resend
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
+from .leases import (
+    NO_PLACE,
+    ConnectTarget,
+    IdleConnections,
+    came_too_early,
+    http_request,
+    httpx_error_type,
+    is_usable,
+    may_resend,
+)
 from .response_reading import ReadResponse, read_raw
 from .socket_io import MAX_PIECE_BYTES, is_silent
 from .tls_stream import TlsStream, start_tls

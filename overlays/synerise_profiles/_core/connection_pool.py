@@ -18,8 +18,17 @@ from typing import cast
 import httpcore
 import httpx
 
-from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, http_request, step_seconds
-from .leases import NO_PLACE, ConnectTarget, IdleConnections, came_too_early, httpx_error_type, is_usable, may_resend
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
+from .leases import (
+    NO_PLACE,
+    ConnectTarget,
+    IdleConnections,
+    came_too_early,
+    http_request,
+    httpx_error_type,
+    is_usable,
+    may_resend,
+)
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
 from .socket_io import connect, is_silent, receive, send_all

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 import h11
 import httpcore
-import httpx
 
 from .response_reading import CUT_SHORT, ResponseTooLargeError, UnsentRequestError, is_success
 
-__all__ = ["GRACE_SECONDS", "READ_BYTES", "HttpConnection", "HttpRequest", "http_request", "step_seconds"]
+__all__ = ["GRACE_SECONDS", "READ_BYTES", "HttpConnection", "HttpRequest", "step_seconds"]
 
 READ_BYTES: Final = 64_000
 """How much of a response is taken from a socket at once."""
@@ -61,21 +60,6 @@ class HttpRequest:
     def seconds_of(self, step: str, error: type[httpcore.TimeoutException]) -> float | None:
         """Return the seconds that a step may take, as `step_seconds` does."""
         return step_seconds(self.timeouts.get(step), self.deadline, error)
-
-
-def http_request(request: httpx.Request, content: Iterable[bytes]) -> HttpRequest:
-    """Return a request of httpx, whose stream had this content, as one of ours."""
-    facts = request.extensions
-    return HttpRequest(
-        method=request.method,
-        target=request.url.raw_path,
-        headers=request.headers.raw,
-        header_lines=b"",
-        content=tuple(content),
-        timeouts=facts.get("timeout", {}),
-        deadline=facts.get("deadline"),
-        is_repeatable=bool(facts.get("repeatable")),
-    )
 
 
 class HttpConnection:

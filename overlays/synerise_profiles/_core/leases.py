@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 import httpcore
@@ -24,6 +24,7 @@ __all__ = [
     "Content",
     "IdleConnections",
     "came_too_early",
+    "http_request",
     "httpx_error_type",
     "is_usable",
     "may_resend",
@@ -179,6 +180,21 @@ def came_too_early(request: HttpRequest, http: HttpConnection, *, was_kept: bool
 
 def _is_reading(request: HttpRequest) -> bool:
     return request.is_repeatable and request.method == "GET"
+
+
+def http_request(request: httpx.Request, content: Iterable[bytes]) -> HttpRequest:
+    """Return a request of httpx, whose stream had this content, as one of ours."""
+    facts = request.extensions
+    return HttpRequest(
+        method=request.method,
+        target=request.url.raw_path,
+        headers=request.headers.raw,
+        header_lines=b"",
+        content=tuple(content),
+        timeouts=facts.get("timeout", {}),
+        deadline=facts.get("deadline"),
+        is_repeatable=bool(facts.get("repeatable")),
+    )
 
 
 def httpx_error_type(error: BaseException) -> type[httpx.RequestError] | None:

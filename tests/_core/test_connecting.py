@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import ssl
@@ -10,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import httpcore
 import pytest
 
 from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
 from synerise_profiles._core.files import AppendFile, PartFile, target_of
-from synerise_profiles._core.socket_io import connect
+from synerise_profiles._core.socket_io import connect, connect_any
 from synerise_profiles.errors import APIConnectionError
 
 
@@ -76,18 +77,17 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, sec
     now = 100.0
     monkeypatch.setattr("synerise_profiles._core.socket_io.time.monotonic", lambda: now)
 
-    class Backend(httpcore.NetworkBackend):
-        def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: object) -> NoReturn:  # type: ignore[override]
-            nonlocal now
-            given.append((host, timeout))
-            now += timeout or 0.0
-            raise httpcore.ConnectTimeout
+    def connect_to(address: Any, seconds: float | None) -> NoReturn:
+        nonlocal now
+        given.append((address[-1][0], seconds))
+        now += seconds or 0.0
+        raise TimeoutError
 
     with (
         named(monkeypatch, *(f"127.0.0.{n}" for n in range(1, 5)), port=1) as host,
         pytest.raises(httpcore.ConnectTimeout),
     ):
-        connect(Backend(), host, 1, None, seconds)
+        connect_any(host, 1, seconds, connect_to)
     share = None if seconds is None else pytest.approx(0.1)
     assert given == [(f"127.0.0.{n}", share) for n in range(1, 5)]
 
@@ -95,11 +95,22 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, sec
 def test_a_host_is_reached_by_any_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses at which nothing listens are passed over; the deadline of the handshake of TLS is the same one."""
     with speaking(b"") as port, named(monkeypatch, "127.0.0.9", "127.0.0.1", port=port) as host:
-        backend = httpcore.SyncBackend()
-        stream = connect(backend, host, port, None, 30.0)
-        stream.close()
+        connect(host, port, None, 30.0).close()
         with pytest.raises(httpcore.ConnectTimeout):
-            connect(backend, host, port, ssl.create_default_context(), 0.0)
+            connect(host, port, ssl.create_default_context(), 0.0)
+
+
+def test_ctrl_c_in_the_handshake_of_tls_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the plain one nor the one that stands for it."""
+
+    def struck(_: ssl.SSLSocket) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", struck)
+    with speaking(b"") as port:
+        with pytest.raises(KeyboardInterrupt):
+            connect("127.0.0.1", port, ssl.create_default_context(), 30.0)
+        gc.collect()  # a ResourceWarning would be an error
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="it is installed here")

@@ -10,6 +10,7 @@ object that is there before, and a connection is kept only once the whole exchan
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -39,12 +40,10 @@ __all__ = ["LeasingTransport"]
 class _Lease:
     """A connection that one call has for itself, until it is closed or idle again."""
 
-    __slots__ = ("_stream", "http", "idle_since", "socket")
+    __slots__ = ("http", "idle_since", "socket")
 
-    def __init__(self, stream: httpcore.NetworkStream, max_response_bytes: int) -> None:
-        self._stream = stream
-        self.socket = stream.get_extra_info("socket")
-        self.socket.settimeout(0.0)
+    def __init__(self, sock: socket.socket, max_response_bytes: int) -> None:
+        self.socket = sock
         self.http = HttpConnection(max_response_bytes)
         self.idle_since = 0.0
 
@@ -82,7 +81,7 @@ class _Lease:
     def close(self) -> None:
         """Close the connection, and drop what is left of a response."""
         self.http.take_pieces()
-        self._stream.close()
+        self.socket.close()
 
 
 class _Call(Place):
@@ -135,7 +134,6 @@ class LeasingTransport(httpx.BaseTransport):
         self._max_response_bytes = max_response_bytes
         self._places = Places(max_connections)
         self._idle: IdleConnections[_Lease] = IdleConnections()
-        self._backend = httpcore.SyncBackend()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
@@ -218,5 +216,4 @@ class LeasingTransport(httpx.BaseTransport):
 
     def _connect(self, request: HttpRequest) -> _Lease:
         target, seconds = self._target, request.seconds_of("connect", httpcore.ConnectTimeout)
-        stream = connect(self._backend, target.host, target.port, target.context, seconds)
-        return _Lease(stream, self._max_response_bytes)
+        return _Lease(connect(target.host, target.port, target.context, seconds), self._max_response_bytes)

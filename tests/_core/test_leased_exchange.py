@@ -256,6 +256,24 @@ def test_failed_call_leaves_nothing_to_the_garbage_collector(wire: bytes, how: s
             assert found() is None
 
 
+def test_failed_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    """Nor does a host at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with client(base_url=url, max_retries=0) as synerise:
+        gc.collect()
+        gc.disable()
+        found: weakref.ref[BaseException] | None = None
+        try:
+            synerise.send(request())
+        except APIConnectionError as error:
+            found = weakref.ref(error)
+        finally:
+            gc.enable()
+        assert found is not None
+        assert found() is None
+
+
 def largest_body(error: BaseException) -> int:
     """The size of the largest bytes that the frames of an exception, and of what it came of, hold."""
     sizes = [0]

@@ -17,7 +17,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
@@ -59,7 +59,10 @@ def connect_any(
                 return connect_to(address, _seconds_until(deadline, left))
             except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout) as error:  # a TimeoutError is an OSError
                 failure = error
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame, which must not hold it too
 
 
 @contextlib.contextmanager

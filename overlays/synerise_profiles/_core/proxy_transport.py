@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from .http11 import step_seconds
 from .socket_io import SocketAddress, connect_any
+from .step_timeouts import step_seconds
 
 __all__ = ["ProxyTransport", "until"]
 

@@ -22,13 +22,26 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
 
-__all__ = ["MAX_PIECE_BYTES", "SocketAddress", "connect", "connect_any", "is_silent", "receive", "send_all"]
+from synerise_profiles_api.json_values import raise_if_of_a_signal
+
+__all__ = [
+    "MAX_PIECE_BYTES",
+    "READ_BYTES",
+    "SocketAddress",
+    "connect",
+    "connect_any",
+    "is_silent",
+    "receive",
+    "send_all",
+]
 
 S = TypeVar("S")
 T = TypeVar("T")
 SocketAddress: TypeAlias = tuple[int, int, int, str, Any]
 """An address of a host, as `socket.getaddrinfo` tells it."""
 
+READ_BYTES: Final = 64_000
+"""What is received at once."""
 MAX_PIECE_BYTES: Final = 256_000
 """What is sent at once, within one time: a socket of TLS takes all of it before it returns."""
 
@@ -58,6 +71,7 @@ def connect_any(
             try:
                 return connect_to(address, _seconds_until(deadline, left))
             except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout) as error:  # a TimeoutError is an OSError
+                raise_if_of_a_signal(error)
                 failure = error
         try:
             raise failure
@@ -70,8 +84,10 @@ def _told() -> Generator[None]:
     try:
         yield
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ConnectTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ConnectError from error
 
 
@@ -117,8 +133,10 @@ def receive(sock: socket.socket, max_bytes: int, seconds: float | None) -> bytes
     try:
         return _once_ready(sock, sock.recv, max_bytes, seconds, writes=False)
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ReadTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ReadError from error
 
 
@@ -132,8 +150,10 @@ def send_all(sock: socket.socket, data: bytes, seconds: Callable[[], float | Non
                 return
             rest = memoryview(rest)[sent:]
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.WriteTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.WriteError from error
 
 

@@ -176,8 +176,9 @@ def _connect_cause(error: BaseException, peer: str) -> tuple[str, bool]:
 def _tls_reason(error: BaseException) -> str:
     """Say why TLS ended a connection, in OpenSSL's words, such as that a certificate of the client is required."""
     for each in _chain(error):
-        if isinstance(each, ssl.SSLError) and not isinstance(each, _NOT_READY) and each.reason:
-            return f": TLS ended it ({each.reason.lower().replace('_', ' ')})"
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _NOT_READY):
+            reason: str | None = getattr(each, "reason", None)  # one that was made by hand has none
+            return f": TLS ended it ({reason.lower().replace('_', ' ')})" if reason else ""
     return ""
 
 

@@ -296,7 +296,7 @@ class AsyncTransport:
 
     async def _read_by_httpx(self, request: httpx.Request, max_bytes: int, trace: RequestTrace) -> ReadResponse:
         if request.content:
-            request.stream = _Content(request.content)
+            request.stream = _RequestContent(request.content)
         response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
@@ -315,7 +315,7 @@ class AsyncTransport:
         return reader.response(response)
 
 
-class _Content(httpx.ByteStream):
+class _RequestContent(httpx.ByteStream):
     """The content of a request. Its async iterator is no generator: trio warns of one that is left before its end."""
 
     def __init__(self, content: bytes) -> None:

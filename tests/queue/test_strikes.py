@@ -64,7 +64,8 @@ class Putting:
         let_go(caught)
         self._queue.close(0.01)
         for thread in tuple(self._queue._threads):  # what was in flight then is answered
-            thread.join(60)
+            if thread.is_alive():
+                thread.join(60)
         stats = self._queue.stats()
         assert stats.put == stats.delivered + stats.rejected + stats.dropped + stats.held, where
         assert len(self._put) <= stats.put <= len(self._put) + 1, where

@@ -123,6 +123,40 @@ def test_an_error_that_comes_early_is_told(kind: str, wrapping: tuple[Any, Any])
 
 
 @KINDS
+def test_an_error_is_told_though_the_server_neither_reads_on_nor_closes(kind: str, wrapping: tuple[Any, Any]) -> None:
+    """Once the request could not be sent in time, also where its head comes in pieces and behind an interim answer."""
+    context, verify = wrapping
+    ended = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 413 Too")
+        connection.sendall(b" Large\r\nContent-Length: 2\r\n\r\n{}")
+        ended.wait(10)
+
+    with serving(serve, context) as url:
+        with pytest.raises(APIStatusError, match="413"):
+            send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
+        ended.set()
+
+
+@KINDS
+def test_a_success_is_not_believed_where_the_server_does_not_read_on(kind: str, wrapping: tuple[Any, Any]) -> None:
+    """The request could not be sent in time, so what the answer confirms cannot be there; nor is it waited for."""
+    context, verify = wrapping
+    ended = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(answer(202, b""))
+        ended.wait(10)
+
+    with serving(serve, context) as url:
+        with pytest.raises(APITimeoutError, match="the request could not be sent to") as caught:
+            send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
+        ended.set()
+    assert caught.value.maybe_applied
+
+
+@KINDS
 def test_a_success_of_what_was_not_sent_whole_confirms_nothing(kind: str, wrapping: tuple[Any, Any]) -> None:
     """The server closes the connection without reading on: the rest cannot be there."""
     context, verify = wrapping

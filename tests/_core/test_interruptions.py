@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 
+import h11
 import pytest
 
 from synerise_profiles import Synerise
-from synerise_profiles._core import auth, connection_pool, connections, leases, places, transport
+from synerise_profiles._core import auth, connection_pool, connections, http11, leases, places, transport
 from synerise_profiles._core.connection_pool import LeasingTransport
 from tests._core.strikes import At
 from tests._core.support import Server, answer, jwt, request
 
 LOGGED_IN = answer(200, f'{{"token": "{jwt(4_000_000_000)}"}}'.encode())
 OK = answer(200, b"[]")
+H11_FILE = h11.Connection.send.__code__.co_filename
 CONNECTION_FILES = frozenset(
-    str(module.__file__) for module in (connection_pool, leases, places, sys.modules["httpcore._sync.http11"])
+    str(file) for file in (connection_pool.__file__, http11.__file__, leases.__file__, places.__file__, H11_FILE)
 )
 LOGIN_FILES = frozenset(str(module.__file__) for module in (auth, connections))
 PLACES = 3

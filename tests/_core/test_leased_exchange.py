@@ -149,7 +149,8 @@ def pieces() -> Iterator[bytes]:
 
 def test_transport_serves_a_client_of_httpx() -> None:
     """In httpx's terms it sends any request, streams the response, and takes the connection back when it is closed."""
-    with Server([answer(200, b'{"a": 1}', "Set-Cookie: a=1", "Set-Cookie: b=2")]) as server:
+    short = answer(200, b'{"a": 1}', "Set-Cookie: a=1", "Set-Cookie: b=2")
+    with Server([short, short, short, answer(200, bytes(1_000_000)), short]) as server:
         transport = LeasingTransport(server.url, None, **BOUNDS)
         with httpx.Client(transport=transport, base_url=server.url) as plain:
             assert {"a": 1} == plain.get("/x", params={"q": "ł"}).json()

@@ -28,6 +28,8 @@ import httpx
 from synerise_profiles import AsyncSynerise, Synerise
 from tests._core.tls import make_certificate
 
+WARM_UP_CALLS = 1000
+"""Calls before a measurement: what a busier peer left of the processor's idle states is gone after some hundreds."""
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
 PATH = "/v4/tags"
 HEADERS = {"Authorization": "Bearer t", "Accept": "application/json"}
@@ -81,7 +83,7 @@ def time_threads(call: Callable[[], object], threads: int, calls: int) -> float:
 
     def work() -> None:
         ready.wait()  # together, so that all connections that so many threads need are there before the measurement
-        for _ in range(5):
+        for _ in range(WARM_UP_CALLS // threads):
             call()
         ready.wait()
         for _ in range(share):
@@ -106,7 +108,7 @@ async def time_tasks(call: Callable[[], Awaitable[object]], tasks: int, calls: i
         for _ in range(count):
             await call()
 
-    await asyncio.gather(*(work(5) for _ in range(tasks)))
+    await asyncio.gather(*(work(WARM_UP_CALLS // tasks) for _ in range(tasks)))
     begun = time.perf_counter()
     await asyncio.gather(*(work(share) for _ in range(tasks)))
     return (time.perf_counter() - begun) / (share * tasks)

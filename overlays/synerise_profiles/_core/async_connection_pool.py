@@ -1,4 +1,4 @@
-"""The async transport, in httpx's terms, that leases single connections of httpcore to one host.
+"""The async transport, in httpx's terms, that leases single connections to one host.
 
 It does what the one of `connection_pool` does, by tasks. A call may be cancelled at any moment, also while its
 connection is being made, which httpx's own pool never recovers from: its place and its connection are given back all
@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -21,20 +21,16 @@ import httpx
 import sniffio
 
 from .asyncio_stream import AsyncioStream, connect_asyncio
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
 from .leases import (
     NO_PLACE,
     ConnectTarget,
-    CoreRequest,
-    ExchangeState,
     IdleConnections,
     came_too_early,
-    core_request,
+    http_request,
     httpx_error_type,
-    is_reusable,
     is_usable,
     may_resend,
-    raise_if_unsent,
-    step_seconds,
 )
 from .response_reading import ReadResponse, read_raw
 from .socket_io import MAX_PIECE_BYTES, is_silent
@@ -45,14 +41,17 @@ __all__ = ["AsyncLeasingTransport"]
 _CLOSE_SECONDS: Final = 1.0
 
 
-class _AsyncStream(httpcore.AsyncNetworkStream):
-    """The socket of a connection, bounded by the exchange that goes on."""
+class _AsyncLease:
+    """A connection that one call has for itself, until it is closed or idle again."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, state: ExchangeState) -> None:
+    __slots__ = ("_lowest", "_socket", "_stream", "http", "idle_since")
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, max_response_bytes: int) -> None:
         self._stream = stream
         self._lowest = stream.lower if isinstance(stream, TlsStream) else stream
-        self._state = state
         self._socket = stream.get_extra_info("socket")
+        self.http = HttpConnection(max_response_bytes)
+        self.idle_since = 0.0
 
     @property
     def is_quiet(self) -> bool:
@@ -61,24 +60,37 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
             stream.is_quiet for stream in (self._lowest, self._stream) if isinstance(stream, AsyncioStream | TlsStream)
         )
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name
-        state = self._state
-        seconds = step_seconds(timeout, state.deadline, httpcore.ReadTimeout)
-        return state.handle_data(await self._stream.read(max_bytes, seconds))
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's name
-        state = self._state
-        if data := state.bytes_to_send(buffer):
-            try:
+    async def send(self, request: HttpRequest) -> None:
+        """Begin an exchange. A server may refuse a request that it does not read to its end: its answer tells why."""
+        http = self.http
+        try:
+            for data in http.start(request):
                 for start in range(0, len(data), MAX_PIECE_BYTES):
-                    seconds = step_seconds(timeout, state.deadline, httpcore.WriteTimeout)
+                    seconds = request.seconds_of("write", httpcore.WriteTimeout)
                     await self._stream.write(data[start : start + MAX_PIECE_BYTES], seconds)
-            except httpcore.WriteError:
-                state.is_cut = True
+                http.has_sent = True
+        except httpcore.WriteError:
+            http.is_cut = True
+        except httpcore.WriteTimeout:
+            if not await self._is_refused():
                 raise
-            state.has_sent = True
+            http.is_cut = True
+
+    async def _is_refused(self) -> bool:
+        """Whether the server has answered by an error, and reads no more without closing the connection."""
+        ends = time.monotonic() + GRACE_SECONDS
+        with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
+            while not self.http.status:
+                self.http.feed(await self._stream.read(READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
+        return self.http.is_refused
+
+    async def receive(self, request: HttpRequest) -> None:
+        """Take what comes next of the response."""
+        self.http.feed(await self._stream.read(READ_BYTES, request.seconds_of("read", httpcore.ReadTimeout)))
 
     async def aclose(self) -> None:
+        """Close the connection, and drop what is left of a response."""
+        self.http.take_pieces()
         # Closing must not be cut short by what ended the call, nor wait for a server that reads no more.
         if isinstance(self._lowest, AsyncioStream):
             self._lowest.abort()
@@ -95,40 +107,26 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
             if (descriptor := self._socket.detach()) != -1:
                 socket.close(descriptor)
 
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _AsyncLease:
-    """A connection that one call has for itself, until it is closed or idle again."""
-
-    __slots__ = ("connection", "idle_since", "state", "stream")
-
-    def __init__(self, origin: httpcore.Origin, stream: _AsyncStream, state: ExchangeState) -> None:
-        self.connection = httpcore.AsyncHTTP11Connection(origin, stream)
-        self.stream = stream
-        self.state = state
-        self.idle_since = 0.0
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether the connection is still there, and nothing has arrived on it."""
-        return self.stream.is_quiet
-
 
 class _AsyncResponseStream(httpx.AsyncByteStream):
     """The body of a response; closing it gives the connection back."""
 
-    def __init__(self, transport: AsyncLeasingTransport, lease: _AsyncLease, response: httpcore.Response) -> None:
+    def __init__(self, transport: AsyncLeasingTransport, lease: _AsyncLease, request: HttpRequest) -> None:
         self._transport = transport
-        self._lease: _AsyncLease | None = lease
-        self._stream: Any = response.stream
+        self._lease = lease
+        self._request = request
         self._is_sound = True
+        self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        lease = self._lease
         try:
-            async for piece in self._stream:
+            for piece in lease.http.take_pieces():
                 yield piece
+            while not lease.http.is_complete:
+                await lease.receive(self._request)
+                for piece in lease.http.take_pieces():
+                    yield piece
         except BaseException as error:
             self._is_sound = False
             if (error_type := httpx_error_type(error)) is None:
@@ -136,14 +134,9 @@ class _AsyncResponseStream(httpx.AsyncByteStream):
             raise error_type(str(error)) from error
 
     async def aclose(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            is_sound = False
-            try:
-                await self._stream.aclose()
-                is_sound = self._is_sound
-            finally:
-                await self._transport.give_back(lease, is_sound=is_sound)
+        if not self._is_closed:
+            self._is_closed = True
+            await self._transport.give_back(self._lease, is_sound=self._is_sound)
 
 
 class AsyncLeasingTransport(httpx.AsyncBaseTransport):
@@ -153,7 +146,6 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
         self._target = ConnectTarget(base_url, context)
-        self.origin = self._target.origin
         self._max_response_bytes = max_response_bytes
         self._places = anyio.Semaphore(max_connections)
         self._idle: IdleConnections[_AsyncLease] = IdleConnections()
@@ -163,27 +155,33 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
-        lease, response = await self._lease(core_request(request, self.origin))
-        stream = _AsyncResponseStream(self, lease, response)
-        return httpx.Response(response.status, headers=response.headers, stream=stream)
+        stream = cast("httpx.AsyncByteStream", request.stream)
+        message = http_request(request, [piece async for piece in stream])
+        lease = await self._lease(message)
+        body = _AsyncResponseStream(self, lease, message)
+        return httpx.Response(lease.http.status, headers=lease.http.headers, stream=body)
 
-    async def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
-        """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
-
-        It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
-        """
-        lease, response = await self._lease(message)
-        stream = _AsyncResponseStream(self, lease, response)
+    async def exchange(self, request: HttpRequest, max_bytes: int) -> ReadResponse:
+        """Send a request, and read its response to the end. Raises httpx.RequestError."""
+        lease = await self._lease(request)
+        http, is_sound = lease.http, False
         try:
-            pieces = [piece async for piece in stream]
+            while not http.is_complete:
+                await lease.receive(request)
+            status, headers, pieces = http.status, http.headers, http.take_pieces()
+            is_sound = True
+        except Exception as error:
+            if (error_type := httpx_error_type(error)) is None:
+                raise
+            raise error_type(str(error)) from error
         finally:
-            await stream.aclose()
-        return read_raw(response.status, response.headers, pieces, max_bytes)
+            await self.give_back(lease, is_sound=is_sound)
+        return read_raw(status, headers, pieces, max_bytes)
 
-    async def _lease(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
-        await self._take_place(message.extensions["timeout"].get("pool"))
+    async def _lease(self, request: HttpRequest) -> _AsyncLease:
+        await self._take_place(request.timeouts.get("pool"))
         try:
-            return await self._exchange(message)
+            return await self._exchange(request)
         except BaseException as error:
             self._places.release()
             if (error_type := httpx_error_type(error)) is None:
@@ -192,21 +190,21 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
 
     async def give_back(self, lease: _AsyncLease, *, is_sound: bool) -> None:
         """End a lease: keep the connection if its response was read to the end without an exception, or close it."""
-        to_close = self._idle.put(lease) if is_sound and is_reusable(lease.connection) else [lease]
+        to_close = self._idle.put(lease) if is_sound and lease.http.end() else [lease]
         self._places.release()
         for each in to_close:
-            await each.connection.aclose()
+            await each.aclose()
 
     async def aclose(self) -> None:
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
-            await lease.connection.aclose()
+            await lease.aclose()
         await anyio.lowlevel.checkpoint()  # an event loop closes its sockets in its next round
 
     def abandon(self) -> None:
         """Close the connections, after the event loop to which they belong has ended."""
         for lease in self._idle.close():
-            lease.stream.abandon()
+            lease.abandon()
 
     async def _take_place(self, seconds: float | None) -> None:
         try:
@@ -217,44 +215,37 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 return
             raise httpx.PoolTimeout(NO_PLACE) from None
 
-    async def _exchange(self, message: CoreRequest) -> tuple[_AsyncLease, httpcore.Response]:
-        extensions = message.extensions
-        deadline = extensions.get("deadline")
-        length, lines = extensions["content_length"], extensions["header_lines"]
+    async def _exchange(self, request: HttpRequest) -> _AsyncLease:
         kept = await self._take()
         while True:
-            lease = kept or await self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length, lines)
+            lease = kept or await self._connect(request)
             try:
-                response = await lease.connection.handle_async_request(message)
-                lease.state.handle_head(response.status)
+                await lease.send(request)
+                while not lease.http.status:
+                    await lease.receive(request)
             except BaseException as error:
-                await lease.connection.aclose()
-                raise_if_unsent(lease.state, error)
-                if not may_resend(message, lease.state, error, was_kept=lease is kept):
+                await lease.aclose()
+                if not may_resend(request, lease.http, error, was_kept=lease is kept):
                     raise
             else:
-                if not came_too_early(message, response.status, was_kept=lease is kept):
-                    return lease, response
-                await lease.connection.aclose()
+                if not came_too_early(request, lease.http, was_kept=lease is kept):
+                    return lease
+                await lease.aclose()
             kept = None
 
     async def _take(self) -> _AsyncLease | None:
         while (lease := self._idle.take()) is not None:
             if is_usable(lease):
                 return lease
-            await lease.connection.aclose()
+            await lease.aclose()
         return None
 
-    async def _connect(self, own_seconds: float | None, deadline: float | None) -> _AsyncLease:
-        target, state = self._target, ExchangeState(self._max_response_bytes)
-        state.start(deadline)
-        seconds = step_seconds(own_seconds, deadline, httpcore.ConnectTimeout)
+    async def _connect(self, request: HttpRequest) -> _AsyncLease:
+        target, seconds = self._target, request.seconds_of("connect", httpcore.ConnectTimeout)
         began = time.monotonic()
-        host, port = target.host, target.origin.port
         connecting = connect_asyncio if self._backend is None else self._backend.connect_tcp
-        stream: httpcore.AsyncNetworkStream = await connecting(host, port, seconds)
+        stream: httpcore.AsyncNetworkStream = await connecting(target.host, target.port, seconds)
         if target.context is not None:
             left = None if seconds is None else seconds - (time.monotonic() - began)
-            stream = await start_tls(stream, target.context, host, left)
-        return _AsyncLease(target.origin, _AsyncStream(stream, state), state)
+            stream = await start_tls(stream, target.context, target.host, left)
+        return _AsyncLease(stream, self._max_response_bytes)

@@ -1,35 +1,33 @@
-"""The sync transport, in httpx's terms, that leases single connections of httpcore to one host.
+"""The sync transport, in httpx's terms, that leases single connections to one host.
 
 httpx's own pool walks over all its connections and requests whenever one of them changes, so that a call costs more
 the more there are. Here a call takes a free place and the connection on top of a stack. Its end gives both back,
 whatever the end is: a connection whose response was read to its end is kept, any other is closed. The rules are in
-`leases`. A signal's handler may raise at any instruction, so a place is taken and given back under an object that is
-there before, and a connection is kept only once the whole exchange has returned normally.
+`leases`, HTTP in `http11`. A signal's handler may raise at any instruction, so a place is taken and given back under an
+object that is there before, and a connection is kept only once the whole exchange has returned normally.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
 import httpcore
 import httpx
 
+from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
 from .leases import (
     NO_PLACE,
     ConnectTarget,
-    CoreRequest,
-    ExchangeState,
     IdleConnections,
     came_too_early,
-    core_request,
+    http_request,
     httpx_error_type,
-    is_reusable,
     is_usable,
     may_resend,
-    raise_if_unsent,
-    step_seconds,
 )
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
@@ -38,52 +36,53 @@ from .socket_io import connect, is_silent, receive, send_all
 __all__ = ["LeasingTransport"]
 
 
-class _Stream(httpcore.NetworkStream):
-    """The socket of a connection, bounded by the exchange that goes on."""
-
-    def __init__(self, stream: httpcore.NetworkStream, state: ExchangeState) -> None:
-        self._stream = stream
-        self._state = state
-        self.socket = stream.get_extra_info("socket")
-        self.socket.settimeout(0.0)
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        state = self._state
-        seconds = step_seconds(timeout, state.deadline, httpcore.ReadTimeout)
-        return state.handle_data(receive(self.socket, max_bytes, seconds))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        state = self._state
-        if data := state.bytes_to_send(buffer):
-            try:
-                send_all(self.socket, data, lambda: step_seconds(timeout, state.deadline, httpcore.WriteTimeout))
-            except httpcore.WriteError:
-                state.is_cut = True
-                raise
-            state.has_sent = True
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
 class _Lease:
     """A connection that one call has for itself, until it is closed or idle again."""
 
-    __slots__ = ("connection", "idle_since", "state", "stream")
+    __slots__ = ("_stream", "http", "idle_since", "socket")
 
-    def __init__(self, origin: httpcore.Origin, stream: _Stream, state: ExchangeState) -> None:
-        self.connection = httpcore.HTTP11Connection(origin, stream)
-        self.stream = stream
-        self.state = state
+    def __init__(self, stream: httpcore.NetworkStream, max_response_bytes: int) -> None:
+        self._stream = stream
+        self.socket = stream.get_extra_info("socket")
+        self.socket.settimeout(0.0)
+        self.http = HttpConnection(max_response_bytes)
         self.idle_since = 0.0
 
     @property
     def is_quiet(self) -> bool:
         """Whether the server has neither closed the connection nor sent anything that was not asked for."""
-        return is_silent(self.stream.socket)
+        return is_silent(self.socket)
+
+    def send(self, request: HttpRequest) -> None:
+        """Begin an exchange. A server may refuse a request that it does not read to its end: its answer tells why."""
+        http = self.http
+        try:
+            for data in http.start(request):
+                send_all(self.socket, data, lambda: request.seconds_of("write", httpcore.WriteTimeout))
+                http.has_sent = True
+        except httpcore.WriteError:
+            http.is_cut = True
+        except httpcore.WriteTimeout:
+            if not self._is_refused():
+                raise
+            http.is_cut = True
+
+    def _is_refused(self) -> bool:
+        """Whether the server has answered by an error, and reads no more without closing the connection."""
+        ends = time.monotonic() + GRACE_SECONDS
+        with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
+            while not self.http.status:
+                self.http.feed(receive(self.socket, READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
+        return self.http.is_refused
+
+    def receive(self, request: HttpRequest) -> None:
+        """Take what comes next of the response."""
+        self.http.feed(receive(self.socket, READ_BYTES, request.seconds_of("read", httpcore.ReadTimeout)))
+
+    def close(self) -> None:
+        """Close the connection, and drop what is left of a response."""
+        self.http.take_pieces()
+        self._stream.close()
 
 
 class _Call(Place):
@@ -98,15 +97,20 @@ class _Call(Place):
 class _ResponseStream(httpx.SyncByteStream):
     """The body of a response; closing it gives the connection back."""
 
-    def __init__(self, transport: LeasingTransport, call: _Call, stream: Any) -> None:
+    def __init__(self, transport: LeasingTransport, call: _Call, lease: _Lease, request: HttpRequest) -> None:
         self._transport = transport
         self._call = call
-        self._stream = stream
+        self._lease = lease
+        self._request = request
         self._is_sound = True
 
     def __iter__(self) -> Iterator[bytes]:
+        lease = self._lease
         try:
-            yield from self._stream
+            yield from lease.http.take_pieces()
+            while not lease.http.is_complete:
+                lease.receive(self._request)
+                yield from lease.http.take_pieces()
         except BaseException as error:
             self._is_sound = False
             if (error_type := httpx_error_type(error)) is None:
@@ -115,7 +119,6 @@ class _ResponseStream(httpx.SyncByteStream):
 
     def close(self) -> None:
         try:
-            self._stream.close()
             if self._is_sound:
                 self._transport.keep(self._call)
         finally:
@@ -129,7 +132,6 @@ class LeasingTransport(httpx.BaseTransport):
         self, base_url: str, context: ssl.SSLContext | None, *, max_connections: int, max_response_bytes: int
     ) -> None:
         self._target = ConnectTarget(base_url, context)
-        self.origin = self._target.origin
         self._max_response_bytes = max_response_bytes
         self._places = Places(max_connections)
         self._idle: IdleConnections[_Lease] = IdleConnections()
@@ -137,28 +139,26 @@ class LeasingTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
-        call = _Call()
+        call, message = _Call(), http_request(request, cast("httpx.SyncByteStream", request.stream))
         try:
-            response = self._exchange(call, core_request(request, self.origin))
-            stream = _ResponseStream(self, call, response.stream)
-            return httpx.Response(response.status, headers=response.headers, stream=stream)
+            lease = self._exchange(call, message)
+            stream = _ResponseStream(self, call, lease, message)
+            return httpx.Response(lease.http.status, headers=lease.http.headers, stream=stream)
         except BaseException as error:
             self.end(call)
             if (error_type := httpx_error_type(error)) is None:
                 raise
             raise error_type(str(error)) from error
 
-    def exchange(self, message: CoreRequest, max_bytes: int) -> ReadResponse:
-        """Send a request in the terms of httpcore, and read its response to the end. Raises httpx.RequestError.
-
-        It holds the seconds of each step as `timeout`, `deadline`, `repeatable` and `content_length` as extensions.
-        """
+    def exchange(self, request: HttpRequest, max_bytes: int) -> ReadResponse:
+        """Send a request, and read its response to the end. Raises httpx.RequestError."""
         call = _Call()
         try:
-            response = self._exchange(call, message)
-            stream: Any = response.stream
-            pieces: list[bytes] = list(stream)
-            stream.close()
+            lease = self._exchange(call, request)
+            http = lease.http
+            while not http.is_complete:
+                lease.receive(request)
+            status, headers, pieces = http.status, http.headers, http.take_pieces()
             self.keep(call)
         except Exception as error:
             if (error_type := httpx_error_type(error)) is None:
@@ -166,63 +166,57 @@ class LeasingTransport(httpx.BaseTransport):
             raise error_type(str(error)) from error
         finally:
             self.end(call)
-        return read_raw(response.status, response.headers, pieces, max_bytes)
+        return read_raw(status, headers, pieces, max_bytes)
 
     def keep(self, call: _Call) -> None:
         """Keep the connection of a call, whose exchange ended normally, if its response was read to the end."""
         lease = call.lease
-        if lease is not None and is_reusable(lease.connection):
+        if lease is not None and lease.http.end():
             call.lease = None
             for each in self._idle.put(lease):
-                each.connection.close()
+                each.close()
 
     def end(self, call: _Call) -> None:
         """Give the place of a call back, and close its connection unless that is kept; once is enough."""
         lease, call.lease = call.lease, None
         self._places.give_back(call)
         if lease is not None:
-            lease.connection.close()
+            lease.close()
 
     def close(self) -> None:
         """Close the connections; one that is in use is closed when its call has ended."""
         for lease in self._idle.close():
-            lease.connection.close()
+            lease.close()
 
-    def _exchange(self, call: _Call, message: CoreRequest) -> httpcore.Response:
-        """Take a place, and send on a connection that is the call's from then on."""
-        extensions = message.extensions
-        if not self._places.take(call, extensions["timeout"].get("pool")):
+    def _exchange(self, call: _Call, request: HttpRequest) -> _Lease:
+        """Take a place, send on a connection that is the call's from then on, and read the headers of the response."""
+        if not self._places.take(call, request.timeouts.get("pool")):
             raise httpx.PoolTimeout(NO_PLACE)
-        deadline = extensions.get("deadline")
-        length, lines = extensions["content_length"], extensions["header_lines"]
         call.lease = kept = self._take()
         while True:
             if (lease := call.lease) is None:
-                call.lease = lease = self._connect(extensions["timeout"].get("connect"), deadline)
-            lease.state.start(deadline, length, lines)
+                call.lease = lease = self._connect(request)
             try:
-                response = lease.connection.handle_request(message)
-                lease.state.handle_head(response.status)
+                lease.send(request)
+                while not lease.http.status:
+                    lease.receive(request)
             except Exception as error:
-                raise_if_unsent(lease.state, error)
-                if not may_resend(message, lease.state, error, was_kept=lease is kept):
+                if not may_resend(request, lease.http, error, was_kept=lease is kept):
                     raise
             else:
-                if not came_too_early(message, response.status, was_kept=lease is kept):
-                    return response
-            lease.connection.close()
+                if not came_too_early(request, lease.http, was_kept=lease is kept):
+                    return lease
+            lease.close()
             call.lease = kept = None
 
     def _take(self) -> _Lease | None:
         while (lease := self._idle.take()) is not None:
             if is_usable(lease):
                 return lease
-            lease.connection.close()
+            lease.close()
         return None
 
-    def _connect(self, timeout: float | None, deadline: float | None) -> _Lease:
-        target, state = self._target, ExchangeState(self._max_response_bytes)
-        state.start(deadline)
-        seconds = step_seconds(timeout, deadline, httpcore.ConnectTimeout)
-        stream = connect(self._backend, target.host, target.origin.port, target.context, seconds)
-        return _Lease(target.origin, _Stream(stream, state), state)
+    def _connect(self, request: HttpRequest) -> _Lease:
+        target, seconds = self._target, request.seconds_of("connect", httpcore.ConnectTimeout)
+        stream = connect(self._backend, target.host, target.port, target.context, seconds)
+        return _Lease(stream, self._max_response_bytes)

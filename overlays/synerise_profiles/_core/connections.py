@@ -137,7 +137,7 @@ class ConnectionManager:
 
     def _open(self, operation: str) -> Transport:
         # Building a client costs nothing: httpx, httpcore and the event loops that it knows are loaded here.
-        from .opening import open_httpx_transport, origin_of  # noqa: PLC0415
+        from .opening import is_leasing, open_httpx_transport  # noqa: PLC0415
         from .transport import RequestBuilder, Transport  # noqa: PLC0415
 
         if self._pid != os.getpid():
@@ -152,7 +152,7 @@ class ConnectionManager:
             if self._transport is None:
                 options, given = self._settings.options, self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
-                builder = RequestBuilder(options, origin_of(httpx_transport))
+                builder = RequestBuilder(options, leases=is_leasing(httpx_transport))
                 transport = Transport(httpx_transport, builder, self.timing, self._settings.fixed_token())
                 transport.auth = self._make_auth(transport)
                 if self._transport is None:  # else a signal's handler made one meanwhile
@@ -231,7 +231,7 @@ class AsyncConnectionManager:
     def _open(self, loop: object, operation: str) -> AsyncTransport:
         # As above.
         from .async_connection_pool import AsyncLeasingTransport  # noqa: PLC0415
-        from .opening import open_async_httpx_transport, origin_of  # noqa: PLC0415
+        from .opening import is_leasing, open_async_httpx_transport  # noqa: PLC0415
         from .transport import AsyncTransport, RequestBuilder  # noqa: PLC0415
 
         if self.closed:
@@ -240,7 +240,7 @@ class AsyncConnectionManager:
             self._abandon_ended()
         options, given = self._settings.options, self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
-        builder = RequestBuilder(options, origin_of(httpx_transport))
+        builder = RequestBuilder(options, leases=is_leasing(httpx_transport))
         transport = AsyncTransport(httpx_transport, builder, self.timing, self._settings.fixed_token())
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport

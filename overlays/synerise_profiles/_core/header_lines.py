@@ -7,8 +7,8 @@ of a caller were checked where they were made, and a length is a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Hashable
+from typing import Final, TypeAlias, cast
 
 import h11
 
@@ -17,7 +17,7 @@ from synerise_profiles_api.types import Operation
 
 __all__ = ["CheckedLines", "lines_of"]
 
-_Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+_Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _MAX_KEPT: Final = 128
 _NAMES_FOR_H11: Final = frozenset(
@@ -44,7 +44,8 @@ class CheckedLines:
             headers = [self._host] if length is None else [self._host, (b"Content-Length", b"%d" % length)]
             if len(self._needed) >= _MAX_KEPT:
                 self._needed.clear()
-            needed = self._needed[length] = h11.Request(method="GET", target=b"/", headers=headers).headers
+            checked = h11.Request(method="GET", target=b"/", headers=headers).headers
+            needed = self._needed[length] = cast("_Headers", checked)
         return needed
 
     def of_operation(self, operation: Operation, has_content: bool) -> bytes:  # noqa: FBT001 - as `headers_of` takes it

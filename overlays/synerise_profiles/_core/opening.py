@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import httpcore
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
@@ -25,9 +24,9 @@ from .proxy_transport import ProxyTransport
 __all__ = [
     "find_proxy",
     "is_given",
+    "is_leasing",
     "open_async_httpx_transport",
     "open_httpx_transport",
-    "origin_of",
     "ssl_context",
     "user_agent",
 ]
@@ -64,9 +63,9 @@ def _open(options: Options, leasing: Callable[..., T], by_httpx: Callable[..., T
         raise _unusable_proxy(error) from None
 
 
-def origin_of(httpx_transport: object) -> httpcore.Origin | None:
-    """Return the one host of a transport that leases connections; None for any other transport."""
-    return httpx_transport.origin if isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport) else None
+def is_leasing(httpx_transport: object) -> bool:
+    """Whether a transport leases connections to the one host of a client."""
+    return isinstance(httpx_transport, LeasingTransport | AsyncLeasingTransport)
 
 
 def is_given(httpx_transport: object) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from .leases import step_seconds
+from .http11 import step_seconds
 from .socket_io import connect
 
 __all__ = ["ProxyTransport", "until"]

@@ -14,7 +14,7 @@ import inspect
 import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast, overload
 
 import attrs
 import httpcore
@@ -36,6 +36,8 @@ __all__ = [
     "is_success",
     "read_raw",
 ]
+
+T = TypeVar("T")
 
 CUT_SHORT: Final = "a success of a request that could not be sent whole"
 """Why an answer does not count."""
@@ -104,15 +106,26 @@ class LazyHeaders(Mapping[str, str]):
         return self._parsed
 
     def __getitem__(self, name: str) -> str:
-        if not isinstance(cast("object", name), str):
-            raise KeyError(name)
-        wanted = name.lower().encode("utf-8", "surrogatepass")
-        found = self._values.get(wanted)
+        found = self.get(name)
         if found is None:
             raise KeyError(name)
+        return found
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str | T) -> str | T: ...
+    def get(self, key: str, /, default: object = None) -> object:
+        """Return the value of a header; those of one that comes more than once are joined by commas."""
+        if not isinstance(cast("object", key), str):
+            return default
+        wanted = key.lower().encode("utf-8", "surrogatepass")
+        found = self._values.get(wanted)
+        if found is None:
+            return default
         if len(self._values) < len(self._raw):  # some names come more than once
             found = b", ".join([value for other, value in self._raw if other.lower() == wanted])
-        return found.decode("ascii") if found.isascii() else self._headers()[name]
+        return found.decode("ascii") if found.isascii() else self._headers()[key]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._headers()

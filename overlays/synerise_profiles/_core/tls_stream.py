@@ -11,17 +11,15 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import httpcore
 
-from .leases import step_seconds
+from .http11 import READ_BYTES, step_seconds
 
 __all__ = ["TlsStream", "start_tls"]
 
 T = TypeVar("T")
-
-_READ_BYTES: Final = 64_000
 
 
 class TlsStream(httpcore.AsyncNetworkStream):
@@ -108,7 +106,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
         if self._outgoing.pending:
             with contextlib.suppress(httpcore.WriteError):  # there may be something to read all the same
                 await self._flush(ends)
-        data = await self.lower.read(_READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout))
+        data = await self.lower.read(READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout))
         if data:
             self._incoming.write(data)
         else:

@@ -40,13 +40,21 @@ _RENEWAL_MARGIN_SECONDS: Final = 60.0
 
 @attrs.frozen(repr=False, eq=False)
 class Token:
-    """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither."""
+    """What goes into `Authorization`, and until when, on the monotonic clock. Its repr shows neither.
+
+    `line` is the header as it is sent.
+    """
 
     header: bytes
     renew_at: float = math.inf
+    line: bytes = attrs.field(init=False, default=attrs.Factory(lambda self: _line_of(self.header), takes_self=True))
 
     def __repr__(self) -> str:
         return "<Token>"
+
+
+def _line_of(header: bytes) -> bytes:
+    return b"Authorization: %s\r\n" % header
 
 
 def bearer_token(text: object, renew_at: float = math.inf) -> Token:

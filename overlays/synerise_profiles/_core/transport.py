@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import anyio
-import httpcore
 import httpx
 
 from synerise_profiles_api.errors import InvalidRequestError
@@ -29,8 +28,9 @@ from .config import Options
 from .connection_failures import transport_failure
 from .connection_pool import LeasingTransport
 from .header_lines import CheckedLines, lines_of
+from .http11 import HttpRequest
 from .instruments import is_traced
-from .leases import NO_CONTENT, Content, CoreRequest, CoreTarget
+from .leases import Content
 from .opening import is_given, user_agent
 from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
@@ -49,12 +49,12 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class RequestBuilder:
-    """Builds requests of a client's base URL and constant headers; in httpcore's terms for a leasing `origin`."""
+    """Builds requests of a client's base URL and constant headers; those of httpx unless it `leases` connections."""
 
-    def __init__(self, options: Options, origin: httpcore.Origin | None) -> None:
+    def __init__(self, options: Options, *, leases: bool) -> None:
         self.base_url = options.base_url
         self._target_prefix = urlsplit(options.base_url).path
-        self._origin = origin
+        self._leases = leases
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
             (b"User-Agent", user_agent(options).encode("ascii")),
@@ -69,27 +69,28 @@ class RequestBuilder:
         timeouts: Mapping[str, float | None],
         deadline: float,
         further_headers: Mapping[str, str],
-    ) -> httpx.Request | CoreRequest:
+    ) -> httpx.Request | HttpRequest:
         """Build one request; `timeouts` are the seconds of each step, `deadline` is a moment of the monotonic clock."""
-        operation, content, origin = request.operation, _bytes_of(request), self._origin
+        operation, content = request.operation, _bytes_of(request)
         path = f"{request.path}?{request.query}" if request.query else request.path
         if not path.isprintable() or " " in path:
             problem = "the path and query hold white space or control characters"
             raise InvalidRequestError(problem, operation=operation.name)
-        extensions: dict[str, Any] = {"timeout": timeouts, "deadline": deadline, "repeatable": request.repeatable}
         length = len(content or b"")
         has_length = content is not None or operation.http_method in _METHODS_WITH_BODY
         try:
-            if origin is None:
+            if not self._leases:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
                 url, headers = (
                     httpx.URL(self.base_url + path),
-                    [*self.headers, *_headers_of(operation, content is not None)],
+                    [*self.headers, *_headers_of(operation, content is not None), *_headers_of_caller(further_headers)],
                 )
-                headers += _headers_of_call(token, further_headers)
+                if token is not None:
+                    headers.append((b"Authorization", token.header))
                 if has_length:
                     headers.append((b"Content-Length", b"%d" % length))
                 method = operation.http_method
+                extensions = {"timeout": timeouts, "deadline": deadline}
                 return httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
             target = f"{self._target_prefix}{path}".encode("ascii")
             if len(path) > _MAX_TARGET_LENGTH:
@@ -97,15 +98,18 @@ class RequestBuilder:
         except (httpx.InvalidURL, UnicodeEncodeError):
             problem = "the path and query are too long or not a URL"
             raise InvalidRequestError(problem, operation=operation.name) from None
-        extensions["content_length"] = length
         lines = self._lines.of_operation(operation, content is not None)
-        extensions["header_lines"] = lines + lines_of(_headers_of_call(token, further_headers))
-        return CoreRequest(
-            operation.http_method.encode("ascii"),
-            CoreTarget(origin, target),
+        if further_headers:
+            lines += lines_of(_headers_of_caller(further_headers))
+        return HttpRequest(
+            operation.http_method,
+            target,
             headers=self._lines.needed(length if has_length else None),
-            stream=Content(content) if content else NO_CONTENT,
-            extensions=extensions,
+            header_lines=lines if token is None else lines + token.line,
+            content=(content,) if content else (),
+            timeouts=timeouts,
+            deadline=deadline,
+            is_repeatable=request.repeatable,
         )
 
 
@@ -126,9 +130,8 @@ def _headers_of(operation: Operation, has_content: bool) -> list[tuple[bytes, by
     return [*headers, _JSON_HEADER] if has_content else headers
 
 
-def _headers_of_call(token: Token | None, further_headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    headers = [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in further_headers.items()]
-    return headers if token is None else [*headers, (b"Authorization", token.header)]
+def _headers_of_caller(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(str.encode(name, "ascii"), str.encode(value, "ascii")) for name, value in given.items()]
 
 
 class Transport:

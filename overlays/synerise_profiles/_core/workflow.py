@@ -260,14 +260,16 @@ async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> li
 
     async def work() -> None:
         for index, request in unsent:
+            error: BaseException | None = None
             try:
                 outcome = outcomes[index] = await _send_async(request, client)
-                error = outcome.error if isinstance(outcome, _HookFailure) else None
-            except BaseException as interruption:  # noqa: BLE001 - as below
+                if isinstance(outcome, _HookFailure) and not isinstance(outcome.error, Exception):
+                    error = outcome.error
+            except BaseException as interruption:  # noqa: BLE001 - also what a signal's handler raises meanwhile
                 error = interruption
             if isinstance(error, cancelled):
                 raise error
-            if error is not None and not isinstance(error, Exception):
+            if error is not None:
                 interruptions.append(error)  # raised after the group has ended, which would wrap it
                 group.cancel_scope.cancel()
 

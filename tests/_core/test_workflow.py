@@ -382,3 +382,22 @@ def test_what_a_handler_of_a_signal_raises_among_many_requests_is_no_outcome(
     monkeypatch.setattr("synerise_profiles._core.workflow._outcome_of", struck)
     with pytest.raises(StruckError):
         driver.run(workflow(), fail_on_b)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "trio"])
+def test_what_a_handler_raises_between_many_requests_is_in_no_group(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it comes in a task of a group, outside its request."""
+    strikes = [StruckError()]
+
+    class Struck(type):
+        def __instancecheck__(cls, _: object) -> bool:
+            if strikes:
+                raise strikes.pop()
+            return False
+
+    def workflow() -> Workflow[list[Any]]:
+        return (yield SendRequests(requests("/a", "/b", "/c"), max_concurrent=2))
+
+    monkeypatch.setattr(anyio, "get_cancelled_exc_class", lambda: Struck("Cancelled", (BaseException,), {}))
+    with pytest.raises(StruckError):
+        Driver(name).run(workflow())

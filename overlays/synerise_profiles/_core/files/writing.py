@@ -247,9 +247,8 @@ class PartFile(WrittenFile):
                 raise OSError(errno.ESTALE, CHANGED_TEXT)
             self._is_target_new = self._is_target_new or not self.target.exists()
             open_into(self._locked_target, self.target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS)
-            locked = self._locked_target[0].fileno()
-            wait_for(locked)
-            if file_id(self.target) == file_id(locked):
+            wait_for(self._locked_target[0].fileno())
+            if file_id(self.target) == file_id(self._locked_target[0].fileno()):
                 return
 
     def _unlock_target(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import socket
 import ssl
 import threading
@@ -163,6 +164,33 @@ def test_ctrl_c_in_the_handshake_of_tls_leaves_no_socket_open(monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             connect("127.0.0.1", port, ssl.create_default_context(), 30.0)
         gc.collect()  # a ResourceWarning would be an error
+
+
+@pytest.mark.parametrize("place", ["importlib.metadata.version", "httpx.create_ssl_context"])
+def test_what_a_handler_raises_as_connections_are_opened_is_no_fault_of_theirs(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Neither of the file of the version, nor of the certificates."""
+    raised = OSError("of the handler")
+
+    def handle(_number: int, _frame: object) -> NoReturn:
+        raise raised
+
+    def struck(*_: object, **__: object) -> NoReturn:
+        signal.raise_signal(signal.SIGUSR1)
+        raise AssertionError
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    monkeypatch.setattr(place, struck)
+    try:
+        with (
+            Synerise(token="t", base_url="https://127.0.0.1:1") as client,
+            pytest.raises(OSError, match="of the handler") as caught,
+        ):
+            client.tags.list()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is raised
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="it is installed here")

@@ -115,7 +115,7 @@ def test_tls_is_waited_for_as_it_asks(
     assert waited == [(pytest.approx(left), kind) for each, kind in zip(lefts, kinds, strict=True) for left in each]
 
 
-@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError()])
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError(), BlockingIOError(), ssl.SSLWantReadError()])
 @pytest.mark.parametrize("step", ["send", "receive", "connect"])
 def test_what_the_handler_of_a_signal_raises_is_no_fault_of_the_connection(
     pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, error: OSError, step: str

@@ -14,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from synerise_profiles.errors import ConfigurationError
+from synerise_profiles_api.json_values import raise_if_of_a_signal
 
 from .async_connection_pool import AsyncLeasingTransport
 from .base_url import is_loopback
@@ -94,6 +95,7 @@ def ssl_context(options: Options) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context(verify=options.verify)
     except OSError as error:  # an SSLError is one
+        raise_if_of_a_signal(error)
         key_log = os.environ.get("SSLKEYLOGFILE")
         if key_log and error.filename == key_log:
             problem = "SSLKEYLOGFILE: the file that it names cannot be written"
@@ -113,6 +115,7 @@ def _certificate_problem() -> str | None:
                     continue
                 problem = f"is no {kind}" if Path(name).exists() else "is not there"
             except OSError as failure:  # such as a name that is too long
+                raise_if_of_a_signal(failure)
                 problem = f"cannot be looked at: {failure.strerror}"
             return f"{variable}: what it names {problem}; correct the variable, or unset it"
     return None
@@ -145,7 +148,8 @@ def user_agent(options: Options) -> str:
 
     try:
         version = metadata.version("synerise-profiles")
-    except (metadata.PackageNotFoundError, OSError):  # run from a source tree, or without a descriptor for the file
+    except (metadata.PackageNotFoundError, OSError) as error:  # run from a source tree, or no descriptor is free
+        raise_if_of_a_signal(error)
         version = "0"
     python = ".".join(map(str, sys.version_info[:3]))
     own = f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"

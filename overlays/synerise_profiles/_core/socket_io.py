@@ -163,12 +163,10 @@ def _once_ready(sock: socket.socket, step: Callable[[S], T], what: S, seconds: f
     while True:
         try:
             return step(what)
-        except BlockingIOError:
-            needs_write = writes
-        except ssl.SSLWantReadError:  # TLS may have to receive before it can send, and the other way round
-            needs_write = False
-        except ssl.SSLWantWriteError:
-            needs_write = True
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise_if_of_a_signal(error)  # else the step would be done twice
+            # TLS may have to receive before it can send, and the other way round.
+            needs_write = writes if isinstance(error, BlockingIOError) else isinstance(error, ssl.SSLWantWriteError)
         if seconds is not None:
             now = time.monotonic()
             ends = now + seconds if ends is None else ends

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import httpcore
 
+from synerise_profiles_api.json_values import raise_if_of_a_signal
+
 from .socket_io import READ_BYTES
 from .step_timeouts import step_seconds
 
@@ -53,6 +55,7 @@ class TlsStream(httpcore.AsyncNetworkStream):
         except httpcore.TimeoutException as error:
             raise httpcore.ConnectTimeout from error
         except (httpcore.NetworkError, OSError) as error:  # an SSLError is one
+            raise_if_of_a_signal(error)
             raise httpcore.ConnectError from error
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's name

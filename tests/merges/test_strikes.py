@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.merges import MergeStoppedError
+from synerise_profiles.merges import MergeSetResult, MergeStoppedError, report_of
 from tests._core.cancellations import WAYS, awaited, cancel_twice
 from tests._core.strikes import Count, PackageFiles, StruckError, is_of_the_test, let_go, strike_twice
 from tests.merges.support import FakeSleep
@@ -89,6 +89,8 @@ class Merging:
 
     def check(self, caught: BaseException | None, where: str) -> None:
         assert caught is None or isinstance(caught, MergeStoppedError) or is_of_the_test(caught), where
+        if caught is not None:
+            self._check_result(report_of(caught), where)
         let_go(caught)
         self._check_audit(where)
         self.run(Count(()))
@@ -99,6 +101,20 @@ class Merging:
             key: target for target, sources in SURVIVORS.items() for key in sources
         }, where
         self._check_audit(where)
+
+    def _check_result(self, result: object, where: str) -> None:
+        """It has each source once: what was asked for is merged or of unknown fate, and nothing else is."""
+        if result is None:  # nothing had been asked for, or all was over and handed out
+            assert not self._people.asked or ".apply_many" in where, where
+            return
+        assert isinstance(result, MergeSetResult), where
+        reasons = [(item.source, item.reason) for item in result.not_merged]
+        sources = [key for keys in SURVIVORS.values() for key in keys]
+        assert sorted([*result.merged, *(key for key, _ in reasons)]) == sorted(sources), where
+        assert set(result.merged) <= set(self._people.asked), where
+        unknown = {key for key, reason in reasons if reason == "unknown"}
+        assert set(self._people.asked) <= set(result.merged) | unknown, where
+        assert len(unknown) <= 2, where
 
     def _check_audit(self, where: str) -> None:
         """Each line is whole, and says of each group that was sent what became of it, but of the last one at most."""

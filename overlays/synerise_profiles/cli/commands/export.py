@@ -153,7 +153,7 @@ def _writer(output: str) -> Callable[[Export], int]:
         with _named_export():
             try:
                 count: int = getattr(found, method)(output)
-            except OSError as error:
+            except Exception as error:
                 raise_if_begun(error)
                 raise
         text = f"{counted(count, 'record')} written to {output}"

@@ -155,6 +155,7 @@ class Merges(Resource):
             MergeRefusedError: the plan cannot be applied; MergeChangedError: profiles have changed. Nothing was sent.
             MergeStoppedError: a group failed; its `result` says what is merged and what is not.
             AuditError: the audit cannot be used.
+            Of whatever else ends it, Ctrl-C included, `merges.report_of` gives that result.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId} (profiles.merge_by_id), or
@@ -172,7 +173,8 @@ class Merges(Resource):
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
         Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
-        MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
+        MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops, and so
+        does a look-up or an audit that fails after something was merged.
         """
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         refuse_coroutine_function("merges.apply_many", "progress", options.get("progress"))

@@ -151,7 +151,6 @@ def apply(
 def _tell_end(error: BaseException, *, as_json: bool) -> None:
     """Print what is merged, whatever ended it; raise the error by which the command ends instead, if there is one."""
     from synerise_profiles.merges import MergeSetResult, MergeStoppedError, report_of  # noqa: PLC0415 - as above
-    from synerise_profiles.merges.ended_run import may_have_merged  # noqa: PLC0415 - likewise
 
     result = report_of(error)
     if not isinstance(result, MergeSetResult):
@@ -162,7 +161,7 @@ def _tell_end(error: BaseException, *, as_json: bool) -> None:
         raise CommandError(text, REFUSED) from None
     if isinstance(error, KeyboardInterrupt) and not as_json:
         click.echo("The same command goes on where this one stopped: the audit says what is merged.", err=True)
-    if may_have_merged(result):
+    if len(result.merged) > result.resumed:
         raise_if_begun(error)
 
 

@@ -38,7 +38,7 @@ def full_disk(path: Path) -> None:
         with replaced_file(path) as file:
             file.write(b"x" * 50_000)
     except OSError as error:
-        sys.stdout.write(f"{type(error).__name__}\n")
+        sys.stdout.write(f"{type(error).__name__} {error.filename == str(path)}\n")
     finally:  # what coverage measured is written at the end
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 

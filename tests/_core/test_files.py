@@ -254,11 +254,11 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path, seed: int) -> 
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    """The error is the system's own; nothing is left beside."""
+    """The error is the system's own, and names the file; nothing is left beside."""
     (tmp_path / "file").write_text("old")
     command = [sys.executable, str(PROGRAM), "full_disk", str(tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout, (tmp_path / "file").read_text(), names(tmp_path)) == ("OSError\n", "old", ["file"])
+    assert (done.stdout, (tmp_path / "file").read_text(), names(tmp_path)) == ("OSError True\n", "old", ["file"])
 
 
 def test_an_addition_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -439,6 +440,41 @@ def test_statuses_of_signals(tmp_path: Path, sandbox: Sandbox, env: dict[str, st
             _, error = process.communicate(timeout=30)
         assert process.returncode == status, error
         assert stat.S_IMODE((tmp_path / f"{status}.journal").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files is limited by setrlimit")
+@pytest.mark.parametrize("form", ["csv", "jsonl", "arrow"])
+def test_an_export_that_does_not_fit_can_be_taken_up_again(
+    tmp_path: Path, sandbox: Sandbox, env: dict[str, str], form: str
+) -> None:
+    """It was ordered: the status says so, and the file and the command that goes on are named."""
+    with Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client:
+        client.profiles.upsert_batch([{"customId": f"c-{n}", "email": f"c-{n}@example.com"} for n in range(400)])
+    (tmp_path / "order.json").write_text(json.dumps(ORDER | {"agreementFilter": "NONE"}))
+    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+    program = f"{limited}runpy.run_module('synerise_profiles', run_name='__main__')"
+    words = ["export", "run", "--body", "order.json", "--output", f"x.{form}"]
+    done = subprocess.run(
+        [PROGRAM[0], "-c", program, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    ordered, note, problem = done.stderr.splitlines()
+    task = ordered.removeprefix("ordered: ")
+    assert f"`synerise-profiles export resume {task}`" in note
+    assert problem == f"synerise-profiles: x.{form}: File too large"
+    assert (done.returncode, done.stdout) == (1, "")
+    again = call(tmp_path, "export", "resume", task, "--output", f"x.{form}", env=env)
+    assert (again.returncode, again.stdout.decode()) == (0, f"400 records written to x.{form}\n")
+
+
+def test_an_export_whose_page_cannot_be_read_is_named(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
+    """With the command that takes it up again, and the status of the error."""
+    (tmp_path / "order.json").write_text(json.dumps(ORDER))
+    sandbox.faults.status(500, operation="exports.get_data")
+    words = ("export", "run", "--body", "order.json", "--output", "x.csv", "--max-retries", "0")
+    done = call(tmp_path, *words, env=env)
+    ordered, note, _ = done.stderr.decode().splitlines()
+    assert f"`synerise-profiles export resume {ordered.removeprefix('ordered: ')}`" in note
+    assert done.returncode == 3
 
 
 @pytest.mark.parametrize("words", [["--help"], ["import", "profiles", "--help"], ["check", "--help"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,6 +17,7 @@ import trio
 
 from synerise_profiles import APIConnectionError, InvalidRequestError, NotFoundError, RetryPolicy, ServerError
 from synerise_profiles.exports import Backoff, Export, ExportFailedError, ExportProgress, ExportTimeoutError
+from synerise_profiles.exports.writers import FileWriter
 from synerise_profiles.models import ExportRecord, ExportRequest
 from synerise_profiles.sandbox import Sandbox
 from tests.exports.support import SEGMENTATION, Shop, order
@@ -412,6 +414,30 @@ def test_half_a_file_never_looks_whole(any_client: AnyClient, shop: Shop, tmp_pa
 
     assert seen == [4]
     assert [item.read_text() for item in tmp_path.iterdir()] == ["of yesterday"]
+
+
+@pytest.mark.parametrize("method", ["write_jsonl", "write_csv", "write_arrow"])
+def test_a_full_disk_names_the_file_and_the_task(
+    any_client: AnyClient, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The export is there still: it can be written once there is room, without being ordered again."""
+    path = tmp_path / "records"
+
+    def fail(_: FileWriter) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileWriter, "finish", fail)
+    with pytest.raises(OSError, match="No space") as caught:
+        any_client.call("run", order(), method, path)
+    assert caught.value.filename == str(path)
+    (note,) = caught.value.__notes__
+    found = re.search(r"client\.exports\.resume\('(.+)'\)", note)
+    assert found is not None
+    assert shop.knows(found[1])
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert any_client.call("resume", found[1], method, path) == 5
+    assert shop.sent().count("exports.create") == 1
 
 
 def test_the_client_can_be_patient(shop: Shop) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synerise_profiles import Synerise, cli
 from synerise_profiles.merges import read_audit
+from synerise_profiles.merges.plan_set import _PlanStore
 from synerise_profiles.sandbox import Sandbox
 from tests.merges.support import ids, merges, put
 
 pytestmark = pytest.mark.usefixtures("family", "environment")
+FIND = "profiles.find"
+MERGE = "profiles.merge_by_custom_id"
 
 
 @pytest.fixture
@@ -118,3 +125,104 @@ def test_problems_are_one_line(capsys: pytest.CaptureFixture[str], arguments: li
     error = capsys.readouterr().err
     assert problem in error
     assert error.count("\n") == 1
+
+
+def applying(client: Synerise, folder: Path) -> list[str]:
+    """The command that applies two plans, of which the first one takes in `jasiek`."""
+    put(client, {"customId": "ola"})
+    plans = client.merges.plan_many({"jasiek": "jan", "ola": "janek"}, by="custom_id")
+    plans.write_jsonl(folder / "plans.jsonl")
+    return ["merge", "apply", str(folder / "plans.jsonl"), "--actor", "anna", "--audit", str(folder / "a"), "--yes"]
+
+
+def before_the(count: int, operation: str, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something before a request is sent: the one of an operation that makes so many of them."""
+    send, sent = Synerise.send, []
+
+    def sending(client: Synerise, request: Any) -> Any:
+        if request.operation.name == operation:
+            sent.append(request)
+            if len(sent) == count:
+                act()
+        return send(client, request)
+
+    monkeypatch.setattr(Synerise, "send", sending)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_an_interrupted_command_says_first_what_is_merged(
+    client: Synerise,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    status: int,
+    word: str,
+    *,
+    as_json: bool,
+) -> None:
+    """And the same command goes on."""
+    apply = applying(client, tmp_path)
+    summary = "1 of 2 plans applied: 1 merged, 1 of unknown fate"
+    with monkeypatch.context() as patched:
+        before_the(2, MERGE, patched, lambda: signal.raise_signal(number))
+        assert cli.main([*apply, *(["--json"] if as_json else [])]) == status
+    shown = capsys.readouterr()
+    if as_json:
+        assert json.loads(shown.out) == {"summary": summary, "complete": False, "refused": []}
+    else:
+        assert shown.out == f"{summary}\n"
+        assert "The same command goes on" in shown.err
+    assert shown.err.endswith(f"synerise-profiles: {word}\n")
+    assert cli.main(apply) == 0
+    assert "2 of 2 plans applied: 2 merged (1 of them by an earlier call)" in capsys.readouterr().out
+
+
+def test_a_look_up_that_fails_ends_with_what_is_merged(
+    sandbox: Sandbox,
+    client: Synerise,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With status 1 where something was merged, else with that of the error: no connection."""
+    apply = [*applying(client, tmp_path), "--max-retries", "0"]
+    sandbox.faults.status(500, operation=FIND)
+    assert cli.main(apply) == 3
+    shown = capsys.readouterr()
+    assert shown.out == "0 of 2 plans applied: 0 merged, 2 not sent\n"
+    assert "500" in shown.err
+    sandbox.faults.clear()
+    # The two profiles of the first plan are read before its merge, and its target after it.
+    with monkeypatch.context() as patched:
+        before_the(4, FIND, patched, lambda: sandbox.faults.status(500, operation=FIND))
+        assert cli.main(apply) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "1 of 2 plans applied: 1 merged, 1 not sent\n"
+    assert "plan 2: profiles.find: 500" in shown.err
+    assert "run it again to go on" in shown.err
+    sandbox.faults.clear()
+    assert cli.main(apply) == 0
+
+
+def test_a_file_that_cannot_be_read_amid_the_merges(
+    client: Synerise, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the status that says that nothing was sent."""
+    apply = applying(client, tmp_path)
+    read, has_failed = _PlanStore.__getitem__, []
+
+    def reading(store: _PlanStore, index: int) -> dict[str, Any]:
+        if index == 1 and not has_failed:
+            has_failed.append(index)
+            raise OSError(5, "Input/output error")
+        return read(store, index)
+
+    monkeypatch.setattr(_PlanStore, "__getitem__", reading)
+    assert cli.main(apply) == 1
+    shown = capsys.readouterr()
+    assert shown.out == "1 of 2 plans applied: 1 merged, 1 not sent\n"
+    assert "Input/output error" in shown.err

@@ -14,9 +14,18 @@ import orjson
 import pytest
 
 from synerise_profiles import AsyncSynerise, Synerise
-from synerise_profiles.merges import MergeStoppedError
+from synerise_profiles.merges import MergeSetResult, MergeStoppedError, report_of
 from tests._core.cancellations import WAYS, awaited, cancel_twice
-from tests._core.strikes import Count, PackageFiles, StruckError, is_of_the_test, let_go, strike_twice
+from tests._core.strikes import (
+    Count,
+    PackageFiles,
+    Strike,
+    StruckError,
+    is_of_the_test,
+    let_go,
+    shown_where_it_hangs,
+    strike_twice,
+)
 from tests.merges.support import FakeSleep
 
 SURVIVORS = {"a": ("a1", "a2", "a3"), "b": ("b1",)}
@@ -48,6 +57,13 @@ class People:
     def _profile(self, key: str) -> httpx.Response:
         number = list(self.holders).index(key)
         return httpx.Response(200, json={"clientId": number, "customId": key, "uuid": f"u-{key}"})
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return what a task group wrapped."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def is_alike(people: People, key: str) -> bool:
@@ -88,7 +104,9 @@ class Merging:
                 self._result = await apply(self._plans, **self._arguments)
 
     def check(self, caught: BaseException | None, where: str) -> None:
-        assert caught is None or isinstance(caught, MergeStoppedError) or is_of_the_test(caught), where
+        assert caught is None or isinstance(caught, MergeStoppedError) or is_of_the_test(innermost(caught)), where
+        if caught is not None:
+            self._check_result(report_of(caught), where)
         let_go(caught)
         self._check_audit(where)
         self.run(Count(()))
@@ -99,6 +117,20 @@ class Merging:
             key: target for target, sources in SURVIVORS.items() for key in sources
         }, where
         self._check_audit(where)
+
+    def _check_result(self, result: object, where: str) -> None:
+        """It has each source once: what was asked for is merged or of unknown fate, and nothing else is."""
+        if result is None:  # nothing had been asked for, or all was over and handed out
+            assert not self._people.asked or ".apply_many" in where, where
+            return
+        assert isinstance(result, MergeSetResult), where
+        reasons = [(item.source, item.reason) for item in result.not_merged]
+        sources = [key for keys in SURVIVORS.values() for key in keys]
+        assert sorted([*result.merged, *(key for key, _ in reasons)]) == sorted(sources), where
+        assert set(result.merged) <= set(self._people.asked), where
+        unknown = {key for key, reason in reasons if reason == "unknown"}
+        assert set(self._people.asked) <= set(result.merged) | unknown, where
+        assert len(unknown) <= 2, where
 
     def _check_audit(self, where: str) -> None:
         """Each line is whole, and says of each group that was sent what became of it, but of the last one at most."""
@@ -125,6 +157,34 @@ def strikes(folder: Path, kind: type[BaseException], *, is_async: bool, firsts: 
         return Merging(folder, number, is_async=is_async)
 
     return strike_twice(make, kind, PackageFiles(), firsts=firsts, step=step, start=start, given=(MergeStoppedError,))
+
+
+def strike_each(folder: Path, *, is_async: bool, step: int) -> int:
+    """Strike once, at some of the moments; return how often the strike came out."""
+    count, hits = Count(PackageFiles()), 0
+    for number, tracer in enumerate((Count(()), count)):  # the first one loads what is loaded then
+        Merging(folder, -number, is_async=is_async).run(tracer)
+    for number, target in enumerate(count.targets()[::step], 1):
+        trial, strike = (
+            Merging(folder, number, is_async=is_async),
+            Strike(PackageFiles(), target, KeyboardInterrupt("first")),
+        )
+        caught: BaseException | None = None
+        try:
+            trial.run(strike)
+        except (KeyboardInterrupt, MergeStoppedError, BaseExceptionGroup) as error:  # a group of a task group
+            caught = error
+        hits += caught is not None
+        trial.check(caught, strike.where)
+    return hits
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@CASES
+def test_a_handler_that_raises(tmp_path: Path, *, is_async: bool) -> None:
+    """What was sent is in the audit and in the result, and the same plans merge the rest: nothing twice."""
+    with shown_where_it_hangs(1200):
+        assert strike_each(tmp_path, is_async=is_async, step=23) > 20
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -11,7 +11,14 @@ from .interrupts import HUNG_UP, INTERRUPTED, TERMINATED, ending_of
 from .streams import UNREAD
 from .wording import as_flags, flag_of
 
-__all__ = ["EXIT_STATUSES", "CommandError", "DescribedError", "database_problem", "describe_error"]
+__all__ = [
+    "EXIT_STATUSES",
+    "CommandError",
+    "DescribedError",
+    "database_problem",
+    "describe_error",
+    "raise_if_begun",
+]
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -70,6 +77,13 @@ def describe_error(error: BaseException) -> DescribedError | None:
     if isinstance(error, ModuleNotFoundError):
         return DescribedError(str(error), USAGE) if "pip install" in str(error) else None
     return _describe_library_error(error)
+
+
+def raise_if_begun(error: BaseException) -> None:
+    """Raise what ends a command that has sent something, where the status of its error says that nothing was sent."""
+    described = describe_error(error)
+    if described is not None and described.status == USAGE:
+        raise CommandError(described.text, REFUSED) from error
 
 
 def _describe_library_error(error: BaseException) -> DescribedError | None:

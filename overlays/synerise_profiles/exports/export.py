@@ -18,6 +18,7 @@ from synerise_profiles._core.workflow import run_workflow, run_workflow_async
 from synerise_profiles_api.models import ExportRecord
 from synerise_profiles_api.names import HintsNames
 
+from .errors import with_task_note
 from .pagination import Paginator, row_of
 from .polling import ReadyExport
 from .settings import ExportSettings
@@ -160,13 +161,13 @@ class Export(_ExportBase):
 
     def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
-        with feature_span("exports.read"), closing(self._arrow_rows()) as rows:
+        with feature_span("exports.read"), with_task_note(self.task_id), closing(self._arrow_rows()) as rows:
             for page in self.pages():
                 rows.add(_rows(page))
             return rows.to_table()
 
     def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
-        with feature_span("exports.read"), opened as output:
+        with feature_span("exports.read"), with_task_note(self.task_id), opened as output:
             for page in self.pages():
                 output.add(_rows(page))
             output.finish()
@@ -229,13 +230,13 @@ class AsyncExport(_ExportBase):
 
     async def to_table(self) -> Any:
         """Return a pyarrow.Table with the columns of `write_arrow`. Needs `synerise-profiles[arrow]`."""
-        with feature_span("exports.read"), closing(self._arrow_rows()) as rows:
+        with feature_span("exports.read"), with_task_note(self.task_id), closing(self._arrow_rows()) as rows:
             async for page in self.pages():
                 await _in_thread(rows.add, _rows(page))
             return await _in_thread(rows.to_table)
 
     async def _write(self, opened: AbstractContextManager[FileWriter]) -> int:
-        with feature_span("exports.read"), opened as output:
+        with feature_span("exports.read"), with_task_note(self.task_id), opened as output:
             async for page in self.pages():
                 await _in_thread(output.add, _rows(page))
             await _in_thread(output.finish)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .audit import read_audit
 from .client import AsyncMerges, Merges
 from .effects import Copied, Effects, Lost, TagsLost, UuidMoved
+from .ended_run import report_of
 from .errors import AuditError, MergeChangedError, MergeRefusedError, MergeStoppedError
 from .plan import AsyncMergePlan, BasePlan, MergePlan
 from .plan_set import AsyncMergePlanSet, BasePlanSet, MergePlanSet
@@ -37,4 +38,5 @@ __all__ = [
     "TagsLost",
     "UuidMoved",
     "read_audit",
+    "report_of",
 ]

@@ -10,7 +10,8 @@ than by a step, since no step may be taken before the entry is on the disk.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import attrs
@@ -25,23 +26,29 @@ from synerise_profiles_api.models import Profile
 from synerise_profiles_api.types import RawJson, Response
 
 from .audit import AuditLog
+from .ended_run import MergeEnding
 from .errors import AuditError, MergeRefusedError, MergeStoppedError
 from .key_type import Key, KeyType, key_type_of
 from .plan import BasePlan
 from .preflight import PreflightResult, check_plan
 from .reconciliation import SourceState, reconcile
-from .result import GroupResult, MergeProgress, MergeResult, MergeSetResult, NotMerged, Reason
+from .result import GroupResult, MergeProgress, MergeResult, NotMerged, Reason
 from .settings import ApplySettings
 from .snapshots import Snapshot, after_merging, differences, names_profile, read_profiles, snapshot_or_none
 
-__all__ = ["apply_plan", "apply_plans"]
+__all__ = ["apply_plan", "unmerged"]
 
 _AMBIGUOUS_STATUSES = frozenset({408, 499})
 """A gateway that was too slow: the merge may have been carried out."""
 
 
-def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog) -> Workflow[MergeResult]:
-    """Apply one plan. Raises MergeRefusedError before anything is sent, MergeStoppedError after."""
+def apply_plan(
+    plan: BasePlan, base_url: str, settings: ApplySettings, log: AuditLog, ending: MergeEnding
+) -> Workflow[MergeResult]:
+    """Apply one plan; `ending` is told how to find what is merged so far.
+
+    Raises MergeRefusedError before anything is sent, MergeStoppedError after.
+    """
     if not isinstance(cast("object", plan), BasePlan):
         problem = f"expected a plan, as merges.plan makes it, got {type(plan).__name__}"
         raise InvalidRequestError(problem, operation="merges.apply", field="plan")
@@ -52,18 +59,18 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
         raise MergeRefusedError(["the plan was made at another base URL than this client's"])
     if plan.problems:
         raise MergeRefusedError(plan.problems)
-    try:
-        preflight = yield from check_plan(
-            plan, key_type, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes
-        )
-    except MergeRefusedError as error:
-        sources = [member.key for member in plan.sources]
-        problems = list(dict.fromkeys(error.problems))
-        log.write("refused", plan.fingerprint, problems=problems, target=plan.target.key, sources=sources)
-        raise
+    ending.result_so_far = partial(_unsent_result, plan)
+    preflight = yield from _preflight(plan, key_type, settings, log)
     run = _PlanRun(plan, key_type, preflight, log)
+    ending.result_so_far = run.result
     run.start(group_size, settings)
-    groups = key_type.groups(preflight.ready, plan.target.key, group_size)
+    ending.is_sending = True
+    yield from _merge_groups(run, key_type.groups(preflight.ready, plan.target.key, group_size), settings)
+    return (yield from run.finish())
+
+
+def _merge_groups(run: _PlanRun, groups: Sequence[tuple[Key, ...]], settings: ApplySettings) -> Workflow[None]:
+    """Merge group by group. Raises MergeStoppedError at the first one that fails."""
     for number, group in enumerate(groups, 1):
         place = f"group {number} of {len(groups)}"
         try:
@@ -79,35 +86,30 @@ def apply_plan(plan: BasePlan, base_url: str, settings: ApplySettings, log: Audi
         if failure is not None:
             problem = f"{place}: {failure[0]}"
             raise MergeStoppedError(problem, run.stop(problem)) from failure[1]
-    return (yield from run.finish())
 
 
-def apply_plans(
-    plans: Iterable[BasePlan], count: int, base_url: str, settings: ApplySettings, log: AuditLog
-) -> Workflow[MergeSetResult]:
-    """Apply plans in their order, with one audit.
+def unmerged(plan: BasePlan, reason: Reason) -> list[NotMerged]:
+    """Return the sources of a plan of which nothing was merged, for one reason; what it never found is missing."""
+    return [NotMerged(source=member.key, reason=reason if member.found else "missing") for member in plan.sources]
 
-    A plan that is refused is left out where `on_refusal` is `skip`; else MergeStoppedError is raised, as by a failure.
-    """
-    total = MergeSetResult(plans=count)
-    settings_of_plan = attrs.evolve(settings, progress=None)
-    remaining = iter(plans)
-    for number, plan in enumerate(remaining, 1):
-        try:
-            total.add((yield from apply_plan(plan, base_url, settings_of_plan, log)))
-            total.done += 1
-        except MergeRefusedError as error:
-            total.refused[plan.target.key] = error.problems
-            _leave_out(total, [plan], "refused")
-            if settings.on_refusal == "stop":
-                raise _stopped_error(f"plan {number}: {error}", total, remaining) from error
-        except MergeStoppedError as error:
-            total.add(cast("MergeResult", error.result))
-            raise _stopped_error(f"plan {number}: {error.problem}", total, remaining) from error.__cause__
-        if settings.progress is not None:
-            progress = MergeProgress(plans_done=number, plans=count, profiles=len(total.merged))
-            yield Notify(settings.progress, progress)
-    return total
+
+def _preflight(plan: BasePlan, key_type: KeyType, settings: ApplySettings, log: AuditLog) -> Workflow[PreflightResult]:
+    """Compare the profiles with the plan; write to the audit that it is refused, if it is."""
+    try:
+        return (
+            yield from check_plan(plan, key_type, log.state_of(plan.fingerprint), allow_changes=settings.allow_changes)
+        )
+    except MergeRefusedError as error:
+        sources = [member.key for member in plan.sources]
+        problems = list(dict.fromkeys(error.problems))
+        log.write("refused", plan.fingerprint, problems=problems, target=plan.target.key, sources=sources)
+        raise
+
+
+def _unsent_result(plan: BasePlan) -> MergeResult:
+    not_merged = tuple(unmerged(plan, "unsent"))
+    target = plan.target.key
+    return MergeResult(plan=plan.fingerprint, target=target, merged={}, client_ids={}, not_merged=not_merged, groups=())
 
 
 class _PlanRun:
@@ -124,6 +126,7 @@ class _PlanRun:
         self._not_merged: dict[Key, Reason] = dict(preflight.left_out)
         self._snapshots = dict(plan.found)
         self._unanswered: tuple[Key, ...] = ()
+        self._unexpected: tuple[str, ...] = ()
 
     def start(self, group_size: int, settings: ApplySettings) -> None:
         """Write to the audit who merges what: names of attributes, no values."""
@@ -187,37 +190,26 @@ class _PlanRun:
 
     def stop(self, problem: str) -> MergeResult:
         """Write to the audit where it ended, if that can be written."""
-        result = self._result(())
+        result = self.result()
         with contextlib.suppress(AuditError):  # it is why the run stops, or one more error of a run that stops
             self._write("stopped", problem=problem, **self._result_record(result))
         return result
 
     def finish(self) -> Workflow[MergeResult]:
         """Read the target once more, where something was merged, and compare it with what the plan said."""
-        unexpected: tuple[str, ...] = ()
         if self._groups:
             (outcome,) = yield from read_profiles([self._key_type.read_request(self._plan.target.key)])
             new = (now for key, now in self._preflight.present.items() if key in self.merged)
-            unexpected = _unexpected(after_merging(self._preflight.target, new), outcome)
-        result = self._result(unexpected)
+            self._unexpected = _unexpected(after_merging(self._preflight.target, new), outcome)
+        result = self.result()
         try:
             self._write("finished", **self._result_record(result))
         except AuditError as error:
             raise MergeStoppedError("all groups are merged, but the audit cannot be written", result) from error
         return result
 
-    def _add_merged(self, group: Sequence[Key], status: int | None, *, looked: bool = False) -> None:
-        if group:
-            self.merged |= dict.fromkeys(group, self._plan.target.key)
-            self._groups.append(GroupResult(sources=tuple(group), state="merged", status=status, looked=looked))
-
-    def _add_failed(
-        self, group: tuple[Key, ...], reasons: dict[Key, Reason], status: int | None, *, looked: bool = False
-    ) -> None:
-        self._not_merged |= reasons
-        self._groups.append(GroupResult(sources=group, state="failed", status=status, looked=looked))
-
-    def _result(self, unexpected: tuple[str, ...]) -> MergeResult:
+    def result(self) -> MergeResult:
+        """Return what is merged so far and what is not; a group that was sent and not answered is of unknown fate."""
         reasons: dict[Key, Reason] = {key: "unsent" for key in self._preflight.ready if key not in self.merged}
         reasons |= {key: "unknown" for key in self._unanswered if key not in self.merged}
         reasons |= self._not_merged
@@ -230,8 +222,19 @@ class _PlanRun:
             not_merged=tuple(NotMerged(source=key, reason=reasons[key]) for key in order),
             groups=tuple(self._groups),
             resumed=len(self._preflight.merged),
-            unexpected=unexpected,
+            unexpected=self._unexpected,
         )
+
+    def _add_merged(self, group: Sequence[Key], status: int | None, *, looked: bool = False) -> None:
+        if group:
+            self.merged |= dict.fromkeys(group, self._plan.target.key)
+            self._groups.append(GroupResult(sources=tuple(group), state="merged", status=status, looked=looked))
+
+    def _add_failed(
+        self, group: tuple[Key, ...], reasons: dict[Key, Reason], status: int | None, *, looked: bool = False
+    ) -> None:
+        self._not_merged |= reasons
+        self._groups.append(GroupResult(sources=group, state="failed", status=status, looked=looked))
 
     def _result_record(self, result: MergeResult) -> dict[str, object]:
         whole = result.to_dict()
@@ -252,19 +255,6 @@ class _PlanRun:
 
     def _write(self, entry: str, **values: object) -> None:
         self._log.write(entry, self._fingerprint, **values)
-
-
-def _stopped_error(problem: str, total: MergeSetResult, remaining: Iterator[BasePlan]) -> MergeStoppedError:
-    _leave_out(total, remaining, "unsent")
-    return MergeStoppedError(problem, total)
-
-
-def _leave_out(total: MergeSetResult, plans: Iterable[BasePlan], reason: Reason) -> None:
-    total.not_merged.extend(
-        NotMerged(source=member.key, reason=reason if member.found else "missing")
-        for plan in plans
-        for member in plan.sources
-    )
 
 
 _REASONS: dict[SourceState, Reason] = {"there": "failed", "elsewhere": "gone", "unknown": "unknown"}

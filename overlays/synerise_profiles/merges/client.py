@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from synerise_profiles._core.arguments import check_arguments, optional_function, refuse_coroutine_function, taken_by
+from synerise_profiles._core.error_chain import current_error
 from synerise_profiles._core.files import file_id
 from synerise_profiles._core.signatures import shows_options
 from synerise_profiles._core.telemetry import feature_span
@@ -20,8 +21,10 @@ from synerise_profiles._core.workflow import Workflow, logged_workflow, run_work
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.names import Resource
 
-from .apply import apply_plan, apply_plans
+from .apply import apply_plan
+from .apply_set import apply_plans
 from .audit import Audit, AuditLog, NoAudit
+from .ended_run import MergeEnding
 from .key_type import By, key_type_of
 from .pairs import OnChain, PairColumns, PairSource, ResolvedPairs, resolve_pairs
 from .plan import AsyncMergePlan, BasePlan, MergePlan
@@ -152,6 +155,7 @@ class Merges(Resource):
             MergeRefusedError: the plan cannot be applied; MergeChangedError: profiles have changed. Nothing was sent.
             MergeStoppedError: a group failed; its `result` says what is merged and what is not.
             AuditError: the audit cannot be used.
+            Of whatever else ends it, Ctrl-C included, `merges.report_of` gives that result.
 
         Operation:
             POST /v4/clients/merge/from/ids/{fromClientIds}/to/id/{toClientId} (profiles.merge_by_id), or
@@ -161,25 +165,38 @@ class Merges(Resource):
         """
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
         refuse_coroutine_function("merges.apply", "progress", options.get("progress"))
-        with _open_audit(options, self._timing) as (settings, audit):
-            workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
-            return self._run(_logged(workflow, self._timing), "merges.apply")
+        make = partial(apply_plan, plan, self._client.options.base_url)
+        return self._apply(make, options, "merges.apply")
 
     @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say, one after the other, with one audit. IRREVERSIBLE.
 
         Like `apply`. Where a plan is refused, `on_refusal` says what to do: "stop" (default) raises
-        MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops.
+        MergeStoppedError, "skip" leaves it out; the result has the reasons. A group that fails always stops, and so
+        does a look-up or an audit that fails after something was merged.
         """
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
         refuse_coroutine_function("merges.apply_many", "progress", options.get("progress"))
-        with _open_audit(options, self._timing) as (settings, audit):
-            workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
-            return self._run(_logged(workflow, self._timing), "merges.apply_many")
+        make = partial(apply_plans, plans, self._client.options.base_url)
+        return self._apply(make, options, "merges.apply_many")
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
+
+    def _apply(
+        self, make: Callable[[ApplySettings, AuditLog, MergeEnding], Workflow[R]], options: ApplyArguments, name: str
+    ) -> R:
+        ending = MergeEnding()
+        try:
+            with _open_audit(options, self._timing) as (settings, audit):
+                return self._run(_logged(make(settings, audit, ending), self._timing), name)
+        except BaseException as error:
+            try:
+                ending.add_to(error)
+            finally:  # also where another one cut in
+                ending.add_to(current_error(error))
+            raise
 
     def _run(self, workflow: Workflow[T], name: str) -> T:
         with feature_span(name):
@@ -218,20 +235,32 @@ class AsyncMerges(Resource):
     async def apply(self, plan: BasePlan, **options: Unpack[ApplyArguments]) -> MergeResult:
         """Merge as a plan says. IRREVERSIBLE. See `Merges.apply`."""
         check_arguments("merges.apply", options, ApplyArguments, _ONLY_MANY, required=_REQUIRED)
-        with _open_audit(options, self._timing) as (settings, audit):
-            workflow = apply_plan(plan, self._client.options.base_url, settings, audit)
-            return await self._run(_logged(workflow, self._timing), "merges.apply")
+        make = partial(apply_plan, plan, self._client.options.base_url)
+        return await self._apply(make, options, "merges.apply")
 
     @shows_options(lambda: (ApplyManyArguments, ApplySettings))
     async def apply_many(self, plans: BasePlanSet[Any], **options: Unpack[ApplyManyArguments]) -> MergeSetResult:
         """Merge as all plans of a set say. IRREVERSIBLE. See `Merges.apply_many`."""
         check_arguments("merges.apply_many", options, ApplyManyArguments, required=_REQUIRED)
-        with _open_audit(options, self._timing) as (settings, audit):
-            workflow = apply_plans(plans, len(plans), self._client.options.base_url, settings, audit)
-            return await self._run(_logged(workflow, self._timing), "merges.apply_many")
+        make = partial(apply_plans, plans, self._client.options.base_url)
+        return await self._apply(make, options, "merges.apply_many")
 
     def _factory(self, by: By) -> PlanFactory:
         return PlanFactory(key_type_of(by), self._client.options.base_url, self._timing.wall)
+
+    async def _apply(
+        self, make: Callable[[ApplySettings, AuditLog, MergeEnding], Workflow[R]], options: ApplyArguments, name: str
+    ) -> R:
+        ending = MergeEnding()
+        try:
+            with _open_audit(options, self._timing) as (settings, audit):
+                return await self._run(_logged(make(settings, audit, ending), self._timing), name)
+        except BaseException as error:
+            try:
+                ending.add_to(error)
+            finally:  # also where another one cut in
+                ending.add_to(current_error(error))
+            raise
 
     async def _run(self, workflow: Workflow[T], name: str) -> T:
         with feature_span(name):

@@ -42,6 +42,8 @@ class MergeChangedError(MergeRefusedError):
 class MergeStoppedError(SyneriseError):
     """Merging stopped at the first group that failed, or of which the server could not say whether it was merged.
 
+    A set of plans also stops so where a look-up or the audit fails after something was merged.
+
     `result` says exactly what is merged and what is not. The error that ended it is its `__cause__`. Applying the same
     plan again goes on from there.
     """

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, cast
 
 from synerise_profiles_api.errors import InvalidRequestError
 
-__all__ = ["SQLITE_MAGIC", "FileId", "file_id", "refuse_same_files", "refused", "target_of"]
+__all__ = ["SQLITE_MAGIC", "FileId", "file_id", "named_where_full", "refuse_same_files", "refused", "target_of"]
 
 FileId: TypeAlias = tuple[int, int]
 """Device and number of a file: two names of one file have the same."""
 _SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 """Of the files that SQLite keeps beside a database."""
 SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_FULL_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What a disk says that takes no more."""
 
 
 def target_of(path: object, argument: str, *, is_appended: bool = False) -> Path:
@@ -112,3 +116,14 @@ def _keys_of(target: Path) -> set[object]:
 def refused(argument: str, problem: str) -> InvalidRequestError:
     """Return the error of an argument that names a file."""
     return InvalidRequestError(problem, field=argument)
+
+
+@contextmanager
+def named_where_full(path: object) -> Generator[None]:
+    """Let the OSError of a disk that takes no more name the file, which a descriptor alone does not tell."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _FULL_ERRNOS:
+            error.filename = str(path)
+        raise

@@ -23,7 +23,7 @@ from typing import IO, Final, Self
 from .descriptors import OPEN_FLAGS, close_all, close_first, close_in_children, close_last, open_into, sync_folder
 from .locks import WRITER, NoLocksError, release, take, tell_no_locks, wait_for
 from .parts import kept_path, part_path, refuse_appenders, refuse_live_part, remove_left_parts
-from .targets import FileId, file_id, refuse_same_files, refused, target_of
+from .targets import FileId, file_id, named_where_full, refuse_same_files, refused, target_of
 
 __all__ = [
     "CHANGED_TEXT",
@@ -316,9 +316,10 @@ def replaced_file(
         refuse_same_files({argument: target}, kept)
     part = PartFile(target, argument)
     try:
-        with part.stream() as file:
-            yield file
-        part.commit()
+        with named_where_full(path):
+            with part.stream() as file:
+                yield file
+            part.commit()
     finally:
         try:
             part.discard()

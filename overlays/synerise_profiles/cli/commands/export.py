@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -11,7 +12,7 @@ import click
 
 from synerise_profiles._core.wording import counted
 from synerise_profiles.cli.connection import connected, open_client
-from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError, raise_if_begun
 from synerise_profiles.cli.flags import NUMBER
 from synerise_profiles.cli.groups import SuggestingGroup
 from synerise_profiles.cli.output import as_json_flag, print_json, write_line
@@ -69,7 +70,8 @@ def run(body: str, output: str, **options: Any) -> int:
 
     with open_client() as client:
         try:
-            found = client.exports.run(order, **_given(options), progress=_announced())
+            with _named_export():
+                found = client.exports.run(order, **_given(options), progress=_announced())
         except InvalidRequestError as error:
             model, _, field = error.field.partition(".")
             if model != "ExportRequest":
@@ -91,7 +93,9 @@ def resume(task_id: str, output: str, **options: Any) -> int:
     """
     write = _writer(output)
     with open_client() as client:
-        return write(client.exports.resume(task_id, **_given(options)))
+        with _named_export():
+            found = client.exports.resume(task_id, **_given(options))
+        return write(found)
 
 
 @export.command()
@@ -146,11 +150,27 @@ def _writer(output: str) -> Callable[[Export], int]:
     target_of(output, "output")
 
     def write(found: Export) -> int:
-        count: int = getattr(found, method)(output)
+        with _named_export():
+            try:
+                count: int = getattr(found, method)(output)
+            except Exception as error:
+                raise_if_begun(error)
+                raise
         text = f"{counted(count, 'record')} written to {output}"
         return DONE if tell(lambda: write_line(text), text) else REFUSED
 
     return write
+
+
+@contextmanager
+def _named_export() -> Generator[None]:
+    """Say, beside whatever ends the work on an export, how it is taken up again."""
+    try:
+        yield
+    except BaseException as error:
+        for note in getattr(error.__cause__ if isinstance(error, CommandError) else error, "__notes__", ()):
+            click.echo(as_flags(note), err=True)
+        raise
 
 
 def _order(path: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from synerise_profiles.cli.connection import connected, open_client
-from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError
+from synerise_profiles.cli.exit_status import DONE, REFUSED, CommandError, raise_if_begun
 from synerise_profiles.cli.groups import SuggestingGroup
 from synerise_profiles.cli.output import as_json_flag, confirm, print_json, write_line
 from synerise_profiles.cli.streams import tell
@@ -134,8 +134,6 @@ def apply(
     Example:
       synerise-profiles merge apply plans.jsonl --actor e.nowak --audit merges.jsonl --yes
     """
-    from synerise_profiles.merges import MergeSetResult, MergeStoppedError  # noqa: PLC0415 - a help page does without
-
     with open_client() as client:
         _check_audit(audit, plans_file)
         plans = _saved_plans(plans_file)
@@ -143,13 +141,28 @@ def apply(
         on_refusal: Literal["stop", "skip"] = "skip" if skip_refused else "stop"
         try:
             result = client.merges.apply_many(plans, audit=audit, on_refusal=on_refusal, **options)
-        except MergeStoppedError as error:
-            if isinstance(error.result, MergeSetResult):
-                _tell_result(error.result, as_json=as_json)
-            text = f"{as_flags(error.problem)}. What is not merged is named in the audit; run it again to go on"
-            raise CommandError(text, REFUSED) from None
+        except BaseException as error:
+            _tell_end(error, as_json=as_json)
+            raise
     is_told = _tell_result(result, as_json=as_json)
     return DONE if is_told and result.complete else REFUSED
+
+
+def _tell_end(error: BaseException, *, as_json: bool) -> None:
+    """Print what is merged, whatever ended it; raise the error by which the command ends instead, if there is one."""
+    from synerise_profiles.merges import MergeSetResult, MergeStoppedError, report_of  # noqa: PLC0415 - as above
+
+    result = report_of(error)
+    if not isinstance(result, MergeSetResult):
+        return
+    _tell_result(result, as_json=as_json)
+    if isinstance(error, MergeStoppedError):
+        text = f"{as_flags(error.problem)}. The audit says what is merged; run it again to go on"
+        raise CommandError(text, REFUSED) from None
+    if isinstance(error, KeyboardInterrupt) and not as_json:
+        click.echo("The same command goes on where this one stopped: the audit says what is merged.", err=True)
+    if len(result.merged) > result.resumed:
+        raise_if_begun(error)
 
 
 def _saved_plans(path: str) -> MergePlanSet:

@@ -459,6 +459,10 @@ def line(**data: Any) -> bytes:
             },
             "line 2 a value stands as text, since JSON cannot carry it: attributes.n: it is no finite number; mend it",
         ),
+        (
+            {"problems": ["the row: nothing of it could be kept"], "row": ""},
+            "line 2 holds no row, since nothing of it could be kept: mend it in its file and send it from there",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_told_with_its_line(

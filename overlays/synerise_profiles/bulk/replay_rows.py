@@ -101,7 +101,7 @@ class LetterRows:
             self._unmapped.discard(number)
 
     def note_refused(self, number: int) -> None:
-        """Note of a row that was refused again that the mapping, by which it may be meant to be mended, is not for it."""
+        """Note of a row that was refused again, and was meant to be mended by the mapping, that it holds fields."""
         if number in self._unmapped:
             count_note(self.notes, _NOT_MAPPED)
 

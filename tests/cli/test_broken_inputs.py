@@ -78,13 +78,17 @@ def write_damaged_parquet() -> str:
     begin = column.dictionary_page_offset or column.data_page_offset
     data[begin : begin + column.total_compressed_size] = bytes(column.total_compressed_size)
     Path("c.parquet").write_bytes(data)
-    return "c.parquet"
+    return f"{write_good_file()} c.parquet"  # what is above the damage in one file may be read with it
+
+
+def write_good_file() -> str:
+    Path("a.csv").write_bytes(as_csv().replace(b"\nc", b"\nd"))
+    return "a.csv"
 
 
 def write_two_files() -> str:
-    Path("a.csv").write_bytes(as_csv().replace(b"\nc", b"\nd"))
     Path("c.json").write_text('[{"customId": "e"},')
-    return "a.csv c.json"
+    return f"{write_good_file()} c.json"
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -154,6 +158,23 @@ def test_each_command_that_reads_rows(
         " is cut off"
         in err.splitlines()[-1 if "delta" not in command else -2 if "safe" in err.splitlines()[-1] else -1]
     )
+
+
+@pytest.mark.parametrize("write", [write_cut_gzip, write_cut_array, write_broken_array])
+def test_profiles_below_the_break_do_not_count_as_gone(
+    client: Synerise, capsys: pytest.CaptureFixture[str], write: Callable[[], str]
+) -> None:
+    """Nobody knows what was there: nothing is done to them, whatever their share is."""
+    words = ("--key", "customId", "--state", "s.state", "--keep-keys", "--gone", "city=gone", "--max-gone-rate", "1")
+    Path("whole.json").write_text(as_array())
+    Path("whole.csv.gz").write_bytes(as_csv())
+    whole = "whole.csv.gz" if write is write_cut_gzip else "whole.json"
+    assert told(capsys, "delta-sync", whole, *words)[0] == 0
+    status, out, err = told(capsys, "delta-sync", write(), *words)
+    assert (status, "--state" in err) == (2, False), err  # no row has changed, so none was sent
+    assert " is cut off" in err or " is broken in " in err
+    assert "Profiles that are gone" not in out
+    assert client.profiles.find("by-custom-id", f"c{ROWS - 1}").city == PAD
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ STOPPED: Final = 4
 
 EXIT_STATUSES: Final[Mapping[int, str]] = {
     DONE: "everything was accepted",
-    REFUSED: "something was refused, not found or not confirmed, a run ended early, or its output could not be written",
+    REFUSED: "something was refused, not found or not confirmed, a run ended early, or the output could not be written",
     USAGE: "wrong arguments, files or settings; nothing was sent",
     UNREACHABLE: "no connection, or the API key was refused",
     STOPPED: "stopped by a limit: --max-errors, --max-error-rate, --deadline",

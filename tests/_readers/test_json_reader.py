@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import pickle
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from synerise_profiles._readers import block_reader
 from synerise_profiles._readers.block_reader import MAX_LINE_CHARS
 from synerise_profiles._readers.json_reader import JsonArrayReader
+from synerise_profiles._readers.packed import DamagedFileError
 from synerise_profiles.sources import RowMapping, read_json
 from synerise_profiles_api.errors import InvalidRequestError
 
@@ -31,6 +33,14 @@ def values(file):
     return list(JsonArrayReader(file).records(None, lambda reason, _: f"! {reason}"))
 
 
+def ended(records):
+    """Each value, or what is wrong, and last the error that ends them."""
+    found = []
+    with pytest.raises(DamagedFileError) as caught:
+        found.extend(iter(lambda: next(records), None))
+    return [*found, str(caught.value)]
+
+
 @settings(deadline=None)
 @given(st.lists(VALUES, max_size=6), st.sampled_from([None, 2]), st.booleans(), st.integers(1, 40))
 def test_elements_are_those_of_the_array(elements, indent, is_packed, block):
@@ -46,21 +56,76 @@ def test_elements_are_those_of_the_array(elements, indent, is_packed, block):
     ("text", "expected"),
     [
         ('[{"a":1},{"a":},{"a":3}]', [{"a": 1}, "! is not JSON, at character 6 of the element", {"a": 3}]),
-        ('[{"a":1},{"a":2', [{"a": 1}, "! is cut off: the file ends within the array"]),
-        ('[{"a":1},', [{"a": 1}, "! is cut off: the file ends within the array"]),
-        ('[{"a":1}', [{"a": 1}, "! is cut off: the file ends within the array"]),
-        ('[{"a":1} {"a":2}]', [{"a": 1}, "! is not followed by a comma in its array; nothing below it is read"]),
-        (
-            '[{"a":1}]\n[{"a":2}]',
-            [{"a": 1}, "! stands below the end of the array; a file holds one array, and nothing below it is read"],
-        ),
         ("[1,]", [1, "! is not JSON, at character 1 of the element"]),
+        ('[{"a":1},{"a":2],{"a":3}]', [{"a": 1}, "! is not JSON, at character 7 of the element", {"a": 3}]),
+        ('[{"a":1},oops,{"a":3}]', [{"a": 1}, "! is not JSON, at character 1 of the element", {"a": 3}]),
         ("\ufeff[ ]\n", []),
     ],
 )
-def test_what_is_broken_is_never_passed_over(text, expected):
-    """A bad element is one; below a place where the array is broken nothing is read."""
+def test_a_bad_element_costs_itself_alone(text, expected):
+    """Those beside it are read."""
     assert values(io.BytesIO(text.encode())) == expected
+
+
+ONE = {"a": 1}
+CUT = "the JSON array is cut off {}: its end is missing; fetch it again"
+UNREAD = "and nothing below it can be read; mend it"
+UNCLOSED = f"a quote or a bracket is wrong there, {UNREAD}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[", [CUT.format("at its beginning")]),
+        ('[{"a":1},{"a":2', [ONE, CUT.format("within element 1")]),
+        ('[{"a":1},{"a":"ą', [ONE, CUT.format("within element 1")]),
+        ('[{"a":1},7', [ONE, CUT.format("within element 1")]),
+        ('[{"a":1},', [ONE, CUT.format("after element 0")]),
+        ('[{"a":1}\n', [ONE, CUT.format("after element 0")]),
+        ('[{"a":1},{oops,{"a":3}]', [ONE, f"the JSON array is broken in element 1, at character 2 of it: {UNCLOSED}"]),
+        (
+            '[{"a":1},{"a":[2},{"a":3}]',
+            [ONE, f"the JSON array is broken in element 1, at character 8 of it: {UNCLOSED}"],
+        ),
+        (
+            '[{"a":1},{"a":"x},{"a":3}]',
+            [ONE, f"the JSON array is broken in element 1, at character 12 of it: {UNCLOSED}"],
+        ),
+        (
+            '[{"a":1} {"a":2}]',
+            [ONE, f"the JSON array is broken after element 0: no comma follows it, {UNREAD}"],
+        ),
+        (
+            '[{"a":1}]\n[{"a":2}]',
+            [ONE, "the JSON array has something else below its end, which is not read; a file holds one array"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("with_keys", [False, True])
+def test_an_array_that_is_cut_off_or_broken_is_an_error_of_the_file(text, expected, with_keys):
+    """After what stands above: what is below is unknown, and is no row that was refused."""
+    data = text.encode()[:-1] if text.endswith("ą") else text.encode()  # within a character too
+    reader = JsonArrayReader(io.BytesIO(data), with_keys=with_keys)
+    assert ended(reader.records(None, lambda reason, _: f"! {reason}")) == expected
+
+
+@pytest.mark.parametrize("begin", [b"{oops,", b'{"a":"', b'{"a":['], ids=["no text", "quote", "bracket"])
+def test_a_break_in_front_of_megabytes(begin):
+    """It is not the row that is too long: what stands below the break was taken for the rest of an element."""
+    data = b'[{"a":1},' + begin + b'{"a":2},' * (MAX_LINE_CHARS // 7) + b'{"a":2}]'
+    found = ended(JsonArrayReader(io.BytesIO(data)).records(None, lambda reason, _: f"! {reason}"))
+    assert found == [ONE, f"the JSON array is broken in element 1: {UNCLOSED}"]
+
+
+def test_the_error_names_the_file(tmp_path):
+    """As that of a gzip file does."""
+    path = tmp_path / "rows.json"
+    path.write_text('[{"a":1},')
+    with pytest.raises(DamagedFileError) as caught:
+        values(path)
+    assert str(caught.value) == f"the JSON array {path} is cut off after element 0: its end is missing; fetch it again"
+    assert caught.value.field == "file"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_an_array_through_a_mapping(tmp_path):
@@ -76,10 +141,7 @@ def test_an_array_through_a_mapping(tmp_path):
     assert source.locate(2) == 2
     assert next(iter(read_json(path))) == {"id": "a", "n": 1}
     broken = read_json(io.BytesIO(b'[{"id": "a"}, {"id"'), RowMapping.for_profiles({"id": "customId"}))
-    assert [getattr(row, "reason", row) for row in broken] == [
-        {"customId": "a"},
-        "is cut off: the file ends within the array",
-    ]
+    assert ended(iter(broken)) == [{"customId": "a"}, CUT.format("within element 1")]
 
 
 @pytest.mark.parametrize("text", ["", "\ufeff", " \n" * 1000], ids=["nothing", "a mark", "blanks"])
@@ -118,5 +180,6 @@ def test_each_byte_is_looked_at_once(data, monkeypatch):
     """The time grows with the file and not with its square, in blocks of any size."""
     monkeypatch.setattr(block_reader, "_BLOCK_BYTES", 20_000)
     began = time.process_time()
-    assert values(io.BytesIO(data))[-1] == "! is cut off: the file ends within the array"
+    records = JsonArrayReader(io.BytesIO(data)).records(None, lambda reason, _: f"! {reason}")
+    assert ended(records)[-1].startswith("the JSON array is ")
     assert time.process_time() - began < 2

@@ -459,6 +459,10 @@ def line(**data: Any) -> bytes:
             },
             "line 2 a value stands as text, since JSON cannot carry it: attributes.n: it is no finite number; mend it",
         ),
+        (
+            {"problems": ["the row: nothing of it could be kept"], "row": ""},
+            "line 2 holds no row, since nothing of it could be kept: mend it in its file and send it from there",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_told_with_its_line(
@@ -725,8 +729,13 @@ def test_a_whole_number_beyond_64_bits_is_not_rounded(
 
 
 def test_letters_of_fields_that_a_mapping_does_not_change_are_counted(replay: Replay, letters: Path) -> None:
-    """A mapping reads cells alone: the report says how many letters hold fields, and what changes them."""
-    letters.write_bytes(line(row={"email": "bad"}) + line(row={"email": "worse"}))
+    """A mapping reads cells alone: the report says how many that were refused again hold fields, and what changes them.
+
+    One that is accepted needs no change, such as one that was unsent.
+    """
+    lines = [line(row={"email": text}) for text in ("bad", "worse")]
+    lines += [line(row={"customId": "c1"}, stage="unsent"), line(row={"customId": "c2"}, stage="server")]
+    letters.write_bytes(b"".join(lines))
     text = "holds fields, not cells: a mapping does not change it; edit the file, or give a transform"
     assert replay(letters, mapping=MAPPING).notes[text] == 2
     assert text not in replay(letters).notes

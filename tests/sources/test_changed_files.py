@@ -121,7 +121,7 @@ def test_a_text_file_that_is_changed_while_it_is_read(client: Synerise, tmp_path
     name, text, make = KINDS[kind]
     path, journal = tmp_path / name, tmp_path / "journal.db"
     write(path, text())
-    with pytest.raises(InvalidRequestError, match=f"^file: the (gzip )?file .*{name} (was cut|is cut)") as caught:
+    with pytest.raises(InvalidRequestError, match=f"^the (gzip )?file .*{name} (was cut|is cut)") as caught:
         client.bulk.upsert_profiles(acting(make(path), lambda: CHANGES[how](path, text)), journal=journal)
     report = report_of(caught.value)
     assert report is not None

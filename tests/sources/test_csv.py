@@ -16,6 +16,7 @@ from synerise_profiles._readers import block_reader, csv_pass
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv
 
+LOST_BYTES = "a dead letter has U+FFFD in their place"
 PLAIN_CODES = RowMapping.for_profiles({"pl": "customId", "eur": "attributes.note"})
 PLAIN = RowMapping.for_profiles({"id": "customId", "note": "attributes.note"})
 TYPED = RowMapping.for_profiles({"id": "customId", "n": field("attributes.n", "integer")})
@@ -349,7 +350,7 @@ def test_bytes_of_another_encoding_are_one_row_each():
     source = read_csv(io.BytesIO(data), PLAIN)
     assert rows_with_lines(source) == [
         (2, {"customId": "a", "attributes": {"note": "Łódź"}}),
-        (3, "column 'note' has bytes that are not utf-8-sig; give the file's encoding"),
+        (3, f"column 'note' has bytes that are not utf-8-sig; give the file's encoding; {LOST_BYTES}"),
         (4, {"customId": "c", "attributes": {"note": "ok"}}),
         (5, {"customId": "d", "attributes": {"note": "Kraków"}}),
     ]
@@ -384,7 +385,7 @@ def test_damage_in_a_wide_encoding_is_found_too():
     """Half a character at the end of a UTF-16 file is no text."""
     data = "id,note\na,ok\nb,x".encode("utf-16") + b"\xd8"
     found = rows_with_lines(read_csv(io.BytesIO(data), PLAIN, encoding="utf-16"))
-    assert found[1] == (3, "column 'note' has bytes that are not utf-16; give the file's encoding")
+    assert found[1] == (3, f"column 'note' has bytes that are not utf-16; give the file's encoding; {LOST_BYTES}")
 
 
 def test_a_line_without_an_end_does_not_fill_the_memory(monkeypatch):

@@ -50,7 +50,7 @@ def test_a_bad_line_is_one_row_with_its_number(tmp_path, monkeypatch, form, bloc
         (1, {"customId": "1"}),
         (3, "is not JSON, at character 7 of the line"),
         (5, "is JSON, but no object"),
-        (6, "is not UTF-8, in which JSON is written"),
+        (6, "is not UTF-8, in which JSON is written; a dead letter has U+FFFD in place of such bytes"),
         (7, {"customId": "ł"}),
     ]
 

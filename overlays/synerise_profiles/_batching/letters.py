@@ -43,6 +43,10 @@ RowHolds: TypeAlias = Literal["fields", "cells"]
 LETTER_START: Final = b'{"version":%d,"operation":"' % LETTER_VERSION
 """What every letter begins with: a line that a crash cut off before its end says nothing."""
 _NO_ROW: Final = ("the row: nothing of it could be kept",)
+_HOLDS_NO_ROW: Final = (
+    "holds no row, since nothing of it could be kept: mend it in its file and send it from there, or write the row "
+    "into the letter and remove 'problems' from it"
+)
 _PART_OF_ORDER: Final = (
     "is a part of an order, and would replace the whole one: put all lines of the order into one letter, remove its "
     "mark 'part_of_order' and delete its other letters, give transform=, a function that returns all lines of the "
@@ -196,6 +200,8 @@ def problem_of(letter: Mapping[str, Any]) -> str | None:
     problems: object = letter.get("problems")
     if not problems:
         return None
+    if is_list(problems) and tuple(problems) == _NO_ROW:
+        return _HOLDS_NO_ROW
     listed = "; ".join(map(str, problems)) if is_list(problems) else str(problems)
     advice = "mend it first, and remove 'problems' from the letter"
     return f"a value stands as text, since JSON cannot carry it: {listed}; {advice}"

@@ -111,7 +111,7 @@ class OpenedFile:
     """
 
     def __init__(self, file: IO[Any], *, is_own: bool, name: str) -> None:
-        self._own = file if is_own else None
+        self._own, self.name = file if is_own else None, name
         read = _watched(file, _decompressed(file, name), name)
         self.head = _read_head(read)
         parts = iter((self.head,))

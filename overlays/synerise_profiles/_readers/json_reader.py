@@ -1,7 +1,8 @@
 """The JSON reader: the elements of an array, as a file holds it, plain or gzip, read one by one.
 
 An element ends where its brackets are closed, which a search for brackets outside of texts finds in C. So one that is
-not JSON costs itself alone, and an array of any size is read in flat memory.
+not JSON costs itself alone, and an array of any size is read in flat memory. Where the array itself is cut off or
+broken, nothing says what is below: that is an error of the file, as the end that a gzip file lacks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .exact_json import LossyJsonError, load_exactly
 from .file_form import check_container, check_json_array
 from .given_input import PathOrFile
 from .jsonl_reader import MAX_SAMPLE_ROWS, encoded_blocks, first_keys, json_problem
+from .packed import DamagedFileError
 
 __all__ = ["JsonArrayReader"]
 
@@ -77,20 +79,13 @@ class JsonArrayReader:
     ) -> Iterator[Any]:
         """Yield the value of each element, or what `convert` makes of it; and what `refuse` makes of a bad one.
 
-        That is called with what is wrong with the element, and its text, or None where there is none. It is called too
-        where the array is broken, after which nothing more is read. `loads` parses an element.
+        That is called with what is wrong with the element, and its text, or None where there is none. Raises
+        DamagedFileError where the array is cut off or broken, after the elements above. `loads` parses an element.
         """
         started, self._started = self._started, None
         opened, elements = started or self._start()
         with closing(opened):
-            while True:
-                try:
-                    text = next(elements, None)
-                except _BrokenArrayError as error:
-                    yield refuse(str(error), None)
-                    return
-                if text is None:
-                    return
+            for text in elements:
                 if text is _TOO_LONG:
                     yield refuse(f"is longer than {MAX_LINE_CHARS:,} bytes", None)
                     continue
@@ -116,7 +111,7 @@ class JsonArrayReader:
         except BaseException:
             opened.close()
             raise
-        return opened, _elements(buffer)
+        return opened, _elements(buffer, opened.name)
 
 
 class _Sample:
@@ -125,7 +120,7 @@ class _Sample:
     def __init__(self, elements: Iterator[bytes]) -> None:
         self.texts: list[bytes] = []
         self._rest = elements
-        self._error: _BrokenArrayError | None = None
+        self._error: DamagedFileError | None = None
         size = 0
         try:
             for text in islice(elements, MAX_SAMPLE_ROWS):
@@ -133,7 +128,7 @@ class _Sample:
                 size += len(text)
                 if size >= MAX_LINE_CHARS:
                     break
-        except _BrokenArrayError as error:
+        except DamagedFileError as error:
             self._error = error
 
     def all_elements(self) -> Iterator[bytes]:
@@ -145,7 +140,7 @@ class _Sample:
 
 
 class _BrokenArrayError(Exception):
-    """The array is broken, so that it is not known where its next element begins."""
+    """The array is cut off or broken, so that it is not known where its next element begins."""
 
 
 class _Buffer:
@@ -173,29 +168,42 @@ class _Buffer:
                 return None
 
 
-def _elements(buffer: _Buffer) -> Iterator[bytes]:
+def _elements(buffer: _Buffer, name: str) -> Iterator[bytes]:
+    """Yield the text of each element; `name` is what an error calls the file. Raises DamagedFileError."""
+    try:
+        yield from _texts(buffer)
+    except _BrokenArrayError as error:
+        raise DamagedFileError(f"the JSON array{name and ' '}{name} {error}", field="file") from None
+
+
+def _texts(buffer: _Buffer) -> Iterator[bytes]:
+    number = -1
     buffer.next_byte()
     buffer.position += 1  # the bracket that opens the array
-    if buffer.next_byte() == _END:
+    is_more = buffer.next_byte() != _END
+    if not is_more:
         buffer.position += 1
-    else:
-        is_more = True
-        while is_more:
-            yield _take_element(buffer)
-            mark = buffer.next_byte()
-            if mark not in (_COMMA, _END):
-                raise _BrokenArrayError(_CUT if mark is None else f"is not followed by a comma in its array; {_UNREAD}")
-            buffer.position += 1
-            is_more = mark == _COMMA
+    while is_more:
+        text = _take_element(buffer, number)
+        number += 1
+        yield text
+        mark = buffer.next_byte()
+        if mark not in (_COMMA, _END):
+            raise _BrokenArrayError(_CUT_AFTER.format(number) if mark is None else _NO_COMMA.format(number))
+        buffer.position += 1
+        is_more = mark == _COMMA
     if buffer.next_byte() is not None:
-        raise _BrokenArrayError(f"stands below the end of the array; a file holds one array, and {_UNREAD}")
+        raise _BrokenArrayError(_NOT_ALONE)
 
 
-def _take_element(buffer: _Buffer) -> bytes:
-    """Take the next element from the buffer, or what stands for one that is too long, which is not kept."""
+def _take_element(buffer: _Buffer, before: int) -> bytes:
+    """Take the next element from the buffer, or what stands for one that is too long, which is not kept.
+
+    `before` is the number of the one above it.
+    """
     first = buffer.next_byte()
     if first is None:
-        raise _BrokenArrayError(_CUT)
+        raise _BrokenArrayError(_CUT_AT_START if before < 0 else _CUT_AFTER.format(before))
     scan, is_long = _ElementScan(is_nested=first in _OPENING), False
     position = buffer.position
     while True:
@@ -203,12 +211,28 @@ def _take_element(buffer: _Buffer) -> bytes:
         is_long = is_long or position - buffer.position > MAX_LINE_CHARS
         if scan.is_done:
             text, buffer.position = b"" if is_long else buffer.data[buffer.position : position], position
+            # A bracket of the other kind may be that of the array, whose elements below were taken for this one.
+            if first in _OPENING and buffer.data[position - 1] != first + 2 and buffer.next_byte() is None:
+                raise _BrokenArrayError(_unclosed_problem(text, before + 1, is_long=is_long))
             return _TOO_LONG if is_long else text
         if is_long:
             buffer.position = position
         position -= buffer.position
         if not buffer.read_more():
-            raise _BrokenArrayError(_CUT)
+            text = b"" if is_long else buffer.data[buffer.position :]
+            raise _BrokenArrayError(_unclosed_problem(text, before + 1, is_long=is_long))
+
+
+def _unclosed_problem(text: bytes, number: int, *, is_long: bool) -> str:
+    """Say what is wrong with an element that has no end in the file; `text` is what there is of it."""
+    if is_long:
+        return _UNCLOSED.format(number, "")
+    try:
+        orjson.loads(text.decode(errors="ignore"))
+    except orjson.JSONDecodeError as error:
+        if not error.msg.startswith(_ENDS_EARLY):
+            return _UNCLOSED.format(number, f", at character {error.pos + 1} of it")
+    return _CUT_WITHIN.format(number)
 
 
 class _ElementScan:
@@ -251,5 +275,12 @@ class _ElementScan:
 
 
 _TOO_LONG: Final = b"(too long)"
-_UNREAD: Final = "nothing below it is read"
-_CUT: Final = "is cut off: the file ends within the array"
+_ENDS_EARLY: Final = "unexpected end of data"
+_CUT_AT_START: Final = "is cut off at its beginning: its end is missing; fetch it again"
+_CUT_AFTER: Final = "is cut off after element {}: its end is missing; fetch it again"
+_CUT_WITHIN: Final = "is cut off within element {}: its end is missing; fetch it again"
+_UNCLOSED: Final = (
+    "is broken in element {}{}: a quote or a bracket is wrong there, and nothing below it can be read; mend it"
+)
+_NO_COMMA: Final = "is broken after element {}: no comma follows it, and nothing below it can be read; mend it"
+_NOT_ALONE: Final = "has something else below its end, which is not read; a file holds one array"

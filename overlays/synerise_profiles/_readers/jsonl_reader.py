@@ -22,6 +22,7 @@ __all__ = ["MAX_SAMPLE_ROWS", "JsonLinesReader", "encoded_blocks", "first_keys",
 
 MAX_SAMPLE_ROWS: Final = 1000
 _BOM: Final = b"\xef\xbb\xbf"
+_NOT_UTF8: Final = "is not UTF-8, in which JSON is written; a dead letter has U+FFFD in place of such bytes"
 
 
 class JsonLinesReader:
@@ -166,5 +167,5 @@ def json_problem(line: bytes, error: orjson.JSONDecodeError, unit: str = "line")
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        return "is not UTF-8, in which JSON is written", line.decode("utf-8", "replace")
+        return _NOT_UTF8, line.decode("utf-8", "replace")
     return unread_json(text) or f"is not JSON, at character {error.pos + 1} of the {unit}", text

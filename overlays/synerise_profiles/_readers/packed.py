@@ -14,7 +14,11 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class DamagedFileError(InvalidRequestError):
-    """A packed file that is cut off or damaged, or a file that somebody cut or changed while it was read."""
+    """A file that is cut off or damaged, or that somebody cut or changed while it was read; its text names the file."""
+
+    def __init__(self, problem: str, *, operation: str = "", field: str = "", reference: object = None) -> None:
+        super().__init__(problem, operation=operation, reference=reference)
+        self.field = field
 
 
 class PeekedFile:

@@ -94,6 +94,8 @@ class ReplayRecorder(OutcomeRecorder):
             self._replay.set_head(rows.group, mapping)
             fields |= {"index": rows.group.line_of(number) - 1, "reference": letter.get("reference")}
             super()._add_rejection(row, **fields)
+            if fields["stage"] in ("check", "server"):
+                rows.note_refused(number)
             rows.settle((number,))
             return
         self.problem = self.problem or self.report.rejection_store.problem

@@ -73,6 +73,7 @@ class LetterRows:
         self.gone: LetterGoneError | None = None
         self.group = group
         self._lines: dict[int, bytes] = {}
+        self._unmapped: set[int] = set()
         self._file = file
         self._operation = batch_operation
         self._mapping = mapping
@@ -97,6 +98,12 @@ class LetterRows:
         """Let go of the letters of rows whose fate is written down."""
         for number in numbers:
             self._lines.pop(number, None)
+            self._unmapped.discard(number)
+
+    def note_refused(self, number: int) -> None:
+        """Note of a row that was refused again, and was meant to be mended by the mapping, that it holds fields."""
+        if number in self._unmapped:
+            count_note(self.notes, _NOT_MAPPED)
 
     def __iter__(self) -> Iterator[Any]:
         """Read the rows, each as it is asked for."""
@@ -153,7 +160,7 @@ class LetterRows:
         if not self._has_salt(row):
             return self._keep(number, _NO_SALT)
         if self._mapping is not None and row == letter["row"]:
-            count_note(self.notes, _NOT_MAPPED)
+            self._unmapped.add(number)
         if self._operation.time_field is None and BREAKS_TEXT in str(letter.get("reason")):
             count_note(self.notes, _OVERWRITES)
         return row

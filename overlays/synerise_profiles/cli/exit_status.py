@@ -28,7 +28,7 @@ STOPPED: Final = 4
 
 EXIT_STATUSES: Final[Mapping[int, str]] = {
     DONE: "everything was accepted",
-    REFUSED: "something was refused, not found or not confirmed, or the output could not be written",
+    REFUSED: "something was refused, not found or not confirmed, a run ended early, or the output could not be written",
     USAGE: "wrong arguments, files or settings; nothing was sent",
     UNREACHABLE: "no connection, or the API key was refused",
     STOPPED: "stopped by a limit: --max-errors, --max-error-rate, --deadline",
@@ -62,7 +62,26 @@ class DescribedError(NamedTuple):
 
 
 def describe_error(error: BaseException) -> DescribedError | None:
-    """Return what an exception means to who called the command; None for a defect, which is to be seen whole."""
+    """Return what an exception means to who called the command; None for a defect, which is to be seen whole.
+
+    What is wrong with an input or a file of a run is USAGE only where nothing was sent before.
+    """
+    described = _describe(error)
+    if described is not None and described.status == USAGE and _has_sent(error):
+        return described._replace(status=REFUSED)
+    return described
+
+
+def _has_sent(error: BaseException) -> bool:
+    """Whether the run that an exception ended has sent anything."""
+    from synerise_profiles import bulk, delta_sync  # noqa: PLC0415 - costs a help page nothing
+
+    delta = delta_sync.report_of(error)
+    reports = [bulk.report_of(error)] if delta is None else [delta.sent, delta.gone_sent]
+    return any(found is not None and not found.is_dry and (found.requests or found.bytes_sent) for found in reports)
+
+
+def _describe(error: BaseException) -> DescribedError | None:
     if isinstance(error, click.Abort):
         # It stands for Ctrl-C, for SIGTERM, and for a question that was not answered; click's own questions hide which.
         origin = error.__context__ if error.__cause__ is None else error.__cause__
@@ -104,8 +123,7 @@ def _describe_feature_error(error: Exception) -> DescribedError | None:
     from synerise_profiles import bulk, delta_sync, exports  # noqa: PLC0415 - likewise
 
     if isinstance(error, delta_sync.DeltaStateError):
-        report = bulk.report_of(error)
-        return DescribedError(f"--state: {as_flags(str(error))}", REFUSED if report and report.read else USAGE)
+        return DescribedError(f"--state: {as_flags(str(error))}", USAGE)
     if isinstance(error, bulk.BulkStoppedError):
         cause = error.__cause__
         return DescribedError(
@@ -154,6 +172,7 @@ def _mapping_text(error: object) -> str | None:
 
 
 def _argument_text(error: object) -> str:
-    """Name an argument of the library as its flag."""
-    field, problem = str(getattr(error, "field", "")), as_flags(str(getattr(error, "problem", error)))
-    return f"{flag_of(field)}: {problem}" if field else problem
+    """Name an argument of the library as its flag, unless the problem says itself what it is about."""
+    field, problem = str(getattr(error, "field", "")), str(getattr(error, "problem", error))
+    is_named = not field or str(error) == problem
+    return as_flags(problem) if is_named else f"{flag_of(field)}: {as_flags(problem)}"

@@ -255,6 +255,7 @@ class DeltaRun:
         elif report.sent.read:  # it came after the bulk run, whose report `bulk.report_of` gives then too
             for ending in endings(error, handled):
                 attach_bulk_report(ending, report.sent)
+        report.sent.is_dry = self.is_plan
         self._complete_counts()
         if report.read or report.sent.read or partial is not None:
             attach_report(error, handled, report)

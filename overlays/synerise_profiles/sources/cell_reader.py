@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 
@@ -20,6 +20,10 @@ __all__ = ["LOST_BYTES", "CellReader"]
 
 LOST_BYTES = "\ufffd"
 """Stands in a cell for bytes that are no text."""
+_LOST: Final = (
+    "lost bytes that could not be read, and has U+FFFD in their place: write the cell anew from its source, or read "
+    "that again with its encoding"
+)
 
 
 class CellReader:
@@ -57,7 +61,7 @@ class CellReader:
             lost = next((item for item in builder.bindings if LOST_BYTES in str(cells.get(item.column))), None)
         if lost is None:
             return builder.convert(cells)
-        reason = f"column {printable_name(lost.column)} lost bytes that could not be read; mend the cell"
+        reason = f"column {printable_name(lost.column)} {_LOST}"
         kept = builder.convert({name: cell for name, cell in cells.items() if LOST_BYTES not in str(cell)})
         fields = kept.fields if isinstance(kept, UnreadableRow) else kept
         return attrs.evolve(self._unreadable(lost.path, reason, cells), fields=fields)

@@ -7,7 +7,7 @@ mapping; here each such record becomes an `UnreadableRow`, so that it is one rej
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from synerise_profiles._batching.row_source import UnreadableRow
 from synerise_profiles._core.files import FileId
@@ -129,7 +129,10 @@ class CsvSource(Source):
             return UnreadableRow("", bad.reason, kept, mapping=self.mapping_digest, columns=self.columns)
         row = dict(zip(self.columns, bad.cells, strict=True))
         path = "" if self._row_builder is None else self._row_builder.path_of(bad.position)
-        return UnreadableRow(path, bad.reason, row, mapping=self.mapping_digest)
+        return UnreadableRow(path, f"{bad.reason}; {_LOST_BYTES}", row, mapping=self.mapping_digest)
+
+
+_LOST_BYTES: Final = "a dead letter has U+FFFD in their place"
 
 
 def _as_it_is(cells: list[str]) -> Any:

@@ -55,8 +55,9 @@ def read_jsonl(file: PathOrFile, mapping: RowMapping | None = None, *, sort: boo
 def read_json(file: PathOrFile, mapping: RowMapping | None = None, *, sort: bool = False) -> JsonSource:
     """Read the rows of a file that is one JSON array, as `read_jsonl` reads lines; the array is never held whole.
 
-    An element that is not JSON is rejected, and so is the place where the array is broken or cut off, below which
-    nothing is read. `locate` returns the number of an element, counted from 0.
+    An element that is not JSON is rejected. An array that is cut off or broken, so that nobody can tell where its next
+    element begins, raises InvalidRequestError once the rows above are read: it names the file and the element, and a
+    run ends by it as by a gzip file that is cut off. `locate` returns the number of an element, counted from 0.
     """
     return JsonSource(JsonArrayReader(file, with_keys=mapping is not None), mapping, sort=sort)
 

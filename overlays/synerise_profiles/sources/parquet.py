@@ -21,6 +21,7 @@ import attrs
 from synerise_profiles._core.files import FileId, FileStamp, file_id
 from synerise_profiles._core.optional_deps import import_pyarrow
 from synerise_profiles._readers.file_form import check_parquet
+from synerise_profiles._readers.packed import DamagedFileError
 from synerise_profiles_api.errors import InvalidRequestError
 from synerise_profiles_api.json_values import raise_if_of_a_signal
 from synerise_profiles_api.names import checks_names
@@ -146,13 +147,13 @@ class ParquetSource(ArrowSource):
             where = self._files.name_of(self._files.paths[place])
             where += "" if place == last else ", or a file after it,"
             problem = f"{where} cannot be read to its end: {type(error).__name__}; is it damaged?"
-            raise InvalidRequestError(problem, field="paths") from None
+            raise DamagedFileError(problem, field="paths") from None
 
     def _refuse_changed(self, stamps: Sequence[FileStamp]) -> None:
         changed = next((stamp.path for stamp in stamps if stamp.is_changed), None)
         if changed is not None:
             problem = f"{self._files.name_of(changed)} was cut or changed by somebody else while it was read"
-            raise InvalidRequestError(f"{problem}; give it again once nobody writes to it", field="paths")
+            raise DamagedFileError(f"{problem}; give it again once nobody writes to it", field="paths")
 
     def _datasets(self, content: _Content, names: Sequence[str]) -> Iterator[Any]:
         """Yield a dataset of each run of files that have these columns by the same types."""

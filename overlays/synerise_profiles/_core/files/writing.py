@@ -25,13 +25,7 @@ from .locks import WRITER, NoLocksError, release, take, tell_no_locks, wait_for
 from .parts import kept_path, part_path, refuse_appenders, refuse_live_part, remove_left_parts
 from .targets import FileId, file_id, named_where_full, refuse_same_files, refused, target_of
 
-__all__ = [
-    "CHANGED_TEXT",
-    "KeptFile",
-    "PartFile",
-    "WrittenFile",
-    "replaced_file",
-]
+__all__ = ["CHANGED_TEXT", "KeptFile", "PartFile", "WrittenFile", "replaced_file"]
 
 CHANGED_TEXT: Final = "it was changed by somebody else while the run went on, and stays as it is"
 _COPIED_BYTES: Final = 1 << 20

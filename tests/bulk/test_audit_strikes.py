@@ -23,7 +23,7 @@ from tests.bulk.support import Clock
 from tests.bulk.test_strikes import is_before_the_run, is_lost_by_python
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-UNSTRUCK = (check_call.__name__, "rows_problem", "exact_default")
+UNSTRUCK = (check_call.__name__, "rows_problem")
 ROWS, BAD, UNREADABLE, ABSENT = 10, 2, 6, 4
 """How many rows a run has; which one the checks refuse, which one cannot be read, and which one is not found."""
 
@@ -78,6 +78,11 @@ CASES: dict[str, Case] = {
 }
 
 
+def unstruck(case: str) -> tuple[str, ...]:
+    """Return the functions that are left alone; Python 3.11 does not tell what orjson hides from its own errors."""
+    return UNSTRUCK if issubclass(CASES[case][1], KeyboardInterrupt) else (*UNSTRUCK, "exact_default")
+
+
 class Deletions:
     """A run of a case, with its audit."""
 
@@ -121,14 +126,15 @@ class Deletions:
         return Counter((entry["row"], entry["fate"]) for entry in entries)
 
 
-def strike_each(case: str, folder: Path, *, step: int, first: int = 0) -> int:
-    """Strike a run at each moment, or at every so many; return how often one was hit."""
+def strike_each(case: str, folder: Path, *, step: int, first: int = 0, function: str = "") -> int:
+    """Strike a run at each moment, or at every so many, of one function or of all; return how often one was hit."""
 
     def strike_all() -> int:
         kind, count, hits = CASES[case][1], Count(PackageFiles()), 0
         for name, tracer in (("first", Count(())), ("count", count)):  # the first one loads what is loaded then
             Deletions(case, folder, name).run(tracer)
-        targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(UNSTRUCK)]
+        targets = [target for target in count.targets() if not target[0][0].co_qualname.startswith(unstruck(case))]
+        targets = [target for target in targets if target[0][0].co_qualname.startswith(function)]
         for number, target in enumerate(itertools.islice(targets, first, None, step)):
             deletions, strike = Deletions(case, folder, number), Strike(PackageFiles(), target, kind("first"))
             try:
@@ -146,8 +152,14 @@ def strike_each(case: str, folder: Path, *, step: int, first: int = 0) -> int:
 
 @pytest.mark.parametrize("case", list(CASES))
 def test_a_handler_that_raises(case: str, tmp_path: Path) -> None:
-    """At some hundred moments of a run."""
-    assert strike_each(case, tmp_path, step=7) > 100
+    """At some of the moments of a run."""
+    assert strike_each(case, tmp_path, step=23) > 30
+
+
+@pytest.mark.parametrize("function", ["exact_default", "DeletionAudit", "AppendFile.write", "OutcomeRecorder._record"])
+def test_ctrl_c_in_what_writes_a_line(function: str, tmp_path: Path) -> None:
+    """At each moment of it, also where orjson calls it."""
+    assert strike_each("sync", tmp_path, step=1, function=function) > 3
 
 
 @pytest.mark.parametrize("case", list(CASES))
@@ -155,7 +167,7 @@ def test_handlers_that_raise_one_after_the_other(case: str, tmp_path: Path) -> N
     """The second one cuts into what the first one ended."""
     make = partial(Deletions, case, tmp_path)
     amount = {"firsts": 3, "step": 61, "start": 40}
-    assert strike_twice(make, CASES[case][1], PackageFiles(), unstruck=UNSTRUCK, **amount) > 12
+    assert strike_twice(make, CASES[case][1], PackageFiles(), unstruck=unstruck(case), **amount) > 12
 
 
 @pytest.mark.long
@@ -173,4 +185,4 @@ def test_handlers_that_raise_one_after_the_other_at_length(case: str, start: int
     """After first strikes at some moments of a run, at many moments of its end."""
     make = partial(Deletions, case, tmp_path)
     amount = {"firsts": 12, "step": 13, "start": start}
-    assert strike_twice(make, CASES[case][1], PackageFiles(), unstruck=UNSTRUCK, **amount) > 50
+    assert strike_twice(make, CASES[case][1], PackageFiles(), unstruck=unstruck(case), **amount) > 50

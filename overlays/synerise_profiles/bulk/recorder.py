@@ -286,8 +286,8 @@ class OutcomeRecorder:
             refusal, reference = counted.refused[position], self._reference_of(chunk, position)
             row, index = LetterRow(chunk.row_bytes(position)), chunk.indexes[position]
             self.refused_fields.update([refusal.field] if refusal.field and refusal.stage == "server" else [])
-            told = {"stage": refusal.stage, "reason": refusal.reason, "field": refusal.field, "group": refusal.group}
-            self._add_once(row, index=index, reference=reference, is_sent=True, **told)
+            told: dict[str, Any] = {"reason": refusal.reason, "field": refusal.field, "group": refusal.group}
+            self._add_once(row, index=index, reference=reference, stage=refusal.stage, is_sent=True, **told)
             counted.recorded += 1
         if counted.refused:
             self.report.rejection_store.flush()

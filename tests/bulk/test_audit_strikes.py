@@ -156,10 +156,18 @@ def test_a_handler_that_raises(case: str, tmp_path: Path) -> None:
     assert strike_each(case, tmp_path, step=23) > 30
 
 
-@pytest.mark.parametrize("function", ["exact_default", "DeletionAudit", "AppendFile.write", "OutcomeRecorder._record"])
-def test_ctrl_c_in_what_writes_a_line(function: str, tmp_path: Path) -> None:
-    """At each moment of it, also where orjson calls it."""
-    assert strike_each("sync", tmp_path, step=1, function=function) > 3
+@pytest.mark.parametrize(
+    ("case", "function"),
+    [
+        ("sync", "exact_default"),
+        ("sync, journal", "DeletionAudit"),
+        ("sync", "AppendFile.write"),
+        ("async, journal", "OutcomeRecorder._record"),
+    ],
+)
+def test_a_handler_that_raises_in_what_writes_a_line(case: str, function: str, tmp_path: Path) -> None:
+    """At each moment of it, also where orjson calls it, and where the audit is opened."""
+    assert strike_each(case, tmp_path, step=1, function=function) > 3
 
 
 @pytest.mark.parametrize("case", list(CASES))

@@ -106,11 +106,12 @@ class DeletionAudit:
         """Of how many rows of `_state` there are lines."""
         self._refusals: dict[Stage, tuple[int, bytes]] = {}
         """By fate the row that was refused last, and its line until that waits, or is written."""
+        self._synced_at = time.monotonic()
+        # Last, so that no interruption comes behind it that would keep the file open, and locked, by its traceback.
         self._file = AppendFile(audit_target(path), "audit", is_locked=True, may_hold=_may_hold)
         if self._file.is_in_use:
             self._file.close()
             raise refused("audit", "is in use by another run; wait for its end")
-        self._synced_at = time.monotonic()
 
     @property
     def is_behind(self) -> bool:

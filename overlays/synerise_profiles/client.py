@@ -288,7 +288,10 @@ class AsyncSynerise(AsyncClientExtensions):
         return _copy_with(self, timeout, max_retries, deadline, deprecations, headers, misspelt)
 
     async def aclose(self) -> None:
-        """Close the connections. A copy made by `with_options` leaves them to the client that it was made from."""
+        """Close the connections of this event loop and of those that have ended; another's stay until it ends.
+
+        A copy made by `with_options` leaves them to the client that it was made from.
+        """
         if not self._is_copy:
             await self._connections.aclose()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 import faulthandler
 import gc
 import itertools
@@ -15,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Protocol
 
 import synerise_profiles
 from tests._core.cancellations import is_cancellation
+from tests._core.moments import Inactive, Moments, end, place_of
 
 PACKAGE = str(Path(synerise_profiles.__file__).parent)
-_MOMENTS = ("CALL", "RESUME", "JUMP_BACKWARD")
 
 Place = tuple[CodeType, int]
 """An instruction, by its code and its offset."""
@@ -58,71 +57,7 @@ def shown_where_it_hangs(seconds: float) -> Iterator[None]:
         sys.unraisablehook = hook
 
 
-class _Moments:
-    """A trace function that calls `at_moment` at each of the moments in some modules, in the thread that it is set in.
-
-    The interpreter calls handlers at calls, at the beginning of a function and at jumps back; here both before and
-    after those.
-    """
-
-    def __init__(self, files: Container[str]) -> None:
-        self._files = files
-        self._last = ("", "", "")
-
-    def at_moment(self, frame: FrameType) -> None:
-        raise NotImplementedError
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code.co_filename not in self._files:
-            return None
-        if not frame.f_trace_opcodes:
-            frame.f_trace = self  # else Python 3.13 tells nothing of its instructions
-            frame.f_trace_opcodes = True
-            if sys.version_info[:2] == (3, 12):
-                sys.settrace(sys.gettrace())  # likewise
-        if event == "opcode":
-            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            if name != "PRECALL":
-                is_moment = self._is_moment(name)
-                self._last = (*self._last[1:], name)
-                if is_moment:
-                    self.at_moment(frame)
-        return self
-
-    def _is_moment(self, name: str) -> bool:
-        last = self._last
-        if last == ("LOAD_CONST",) * 3:  # the call that ends a `with` block, which nothing precedes
-            return False
-        # Where a value is returned out of a `with` block, nothing comes between the value and the end of the block; nor
-        # does anything between what raises and its handler.
-        is_leaving = name in {"LOAD_CONST", "SWAP", "PUSH_EXC_INFO"}
-        return name.startswith(_MOMENTS) or (last[-1].startswith((*_MOMENTS, "RETURN")) and not is_leaving)
-
-    def active(self) -> _Active:
-        return _Active(self)
-
-
-class _Active:
-    """Traces a block. No function of contextlib ends it, in which a strike would come after what is struck."""
-
-    def __init__(self, moments: _Moments, profile: Callable[[FrameType, str, object], None] | None = None) -> None:
-        self._moments = moments
-        self._profile = profile
-        self._before = sys.gettrace(), sys.getprofile()
-
-    def __enter__(self) -> None:
-        if self._profile is not None:
-            sys.setprofile(self._profile)
-        sys.settrace(self._moments)
-
-    def __exit__(self, *_: object) -> None:
-        before, profile_before = self._before
-        sys.settrace(before)
-        if self._profile is not None:
-            sys.setprofile(profile_before)
-
-
-class At(_Moments):
+class At(Moments):
     """Calls a function at the n-th of the moments, in some modules, at which the interpreter may call a handler.
 
     It does so at calls, at the beginning of a function and at jumps back; here both before and after those.
@@ -133,74 +68,60 @@ class At(_Moments):
         self.left = n
         self._function = function
 
-    def at_moment(self, frame: FrameType) -> None:
+    def at_moment(self, code: CodeType, offset: int) -> None:
         self.left -= 1
         if self.left == 0:
             self.left = -1
-            sys.settrace(None)
+            end()
             self._function()
 
 
-class Again(_Moments):
-    """Raises a first exception at a place, as it comes the n-th time, and a second one so many moments later.
+class Again(Moments):
+    """Raises a first exception at a place, as it comes the n-th time, and a second one so many moments later."""
 
-    The interpreter ends a trace whose function raises. The profile, which it does not end, begins it again at the next
-    call or return: from there on the moments count.
-    """
+    goes_on = True
 
     def __init__(self, files: Container[str], target: tuple[Place, int], later: int, *errors: BaseException) -> None:
         super().__init__(files)
         (self._code, self._offset), self._left = target
-        self._later, self._errors, self._has_begun = later, list(errors), False
+        self._later, self._errors = later, list(errors)
         self.places: list[str] = []
         """The function and the line of each strike."""
 
-    def active(self) -> _Active:
-        return _Active(self, profile=self._begin_again)
-
-    def at_moment(self, frame: FrameType) -> None:
+    def at_moment(self, code: CodeType, offset: int) -> None:
         if len(self._errors) == 2:
-            if frame.f_code is self._code and frame.f_lasti == self._offset:
+            if code is self._code and offset == self._offset:
                 self._left -= 1
                 if self._left == 0:
-                    self._strike(frame)
-        elif self._errors:
+                    self._strike(code, offset)
+        else:
             self._later -= 1
             if self._later == 0:
-                self._strike(frame)
+                end()
+                self._strike(code, offset)
 
-    def _strike(self, frame: FrameType) -> None:
-        self.places.append(f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_qualname}")
+    def _strike(self, code: CodeType, offset: int) -> None:
+        self.places.append(place_of(code, offset))
+        self.leave()
         raise self._errors.pop(0)
 
-    def _begin_again(self, frame: FrameType, _event: str, _arg: object) -> None:
-        if len(self._errors) != 1 or self._has_begun:
-            return
-        self._has_begun = True
-        outer: FrameType | None = frame
-        while outer is not None:
-            if outer.f_code.co_filename in self._files:
-                outer.f_trace, outer.f_trace_opcodes = self, True
-            outer = outer.f_back
-        sys.settrace(self)
 
-
-class Count(_Moments):
+class Count(Moments):
     """Counts how often each of the moments comes."""
 
     def __init__(self, files: Container[str]) -> None:
         super().__init__(files)
         self.found: Counter[Place] = Counter()
 
-    def at_moment(self, frame: FrameType) -> None:
-        self.found[frame.f_code, frame.f_lasti] += 1
+    def at_moment(self, code: CodeType, offset: int) -> None:
+        self.found[code, offset] += 1
 
     def targets(self) -> list[tuple[Place, int]]:
         """Each moment as it comes first, and as it comes last."""
         return [(place, nth) for place, count in self.found.items() for nth in sorted({1, count})]
 
 
-class Strike(_Moments):
+class Strike(Moments):
     """Raises an exception at a place, as it comes the n-th time."""
 
     def __init__(self, files: Container[str], target: tuple[Place, int], error: BaseException) -> None:
@@ -212,30 +133,19 @@ class Strike(_Moments):
     @property
     def where(self) -> str:
         """The function and the line that it strikes."""
-        lines = (line for start, end, line in self._code.co_lines() if start <= self._offset < end)
-        return f"{self._code.co_filename}:{next(lines, None)} {self._code.co_qualname}"
+        return place_of(self._code, self._offset)
 
-    def at_moment(self, frame: FrameType) -> None:
-        if frame.f_code is self._code and frame.f_lasti == self._offset:
+    def at_moment(self, code: CodeType, offset: int) -> None:
+        if code is self._code and offset == self._offset:
             self._left -= 1
             if self._left == 0:
                 self.has_struck = True
-                sys.settrace(None)
+                end()
                 raise self._error
 
 
-class Unstruck:
+class Unstruck(Inactive):
     """Stands for `SignalHold`, which holds back real signals in the main thread alone: no strike comes in its block."""
-
-    def __enter__(self) -> None:
-        self._before = sys.gettrace(), sys.getprofile()
-        sys.setprofile(None)
-        sys.settrace(None)
-
-    def __exit__(self, *_: object) -> None:
-        trace, profile = self._before
-        sys.settrace(trace)
-        sys.setprofile(profile)
 
 
 def is_of_the_test(error: BaseException) -> bool:

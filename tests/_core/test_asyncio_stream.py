@@ -15,7 +15,7 @@ import pytest
 
 from synerise_profiles._core import asyncio_stream
 from synerise_profiles._core.asyncio_stream import AsyncioStream, connect_asyncio
-from synerise_profiles._core.leases import Content, IdleConnections
+from synerise_profiles._core.leases import IdleConnections
 from synerise_profiles._core.socket_io import is_silent
 from synerise_profiles._core.tls_stream import start_tls
 
@@ -191,15 +191,6 @@ def test_a_socket_that_is_closed_is_not_silent() -> None:
         ours.close()
     assert not is_silent(ours)
     assert not is_silent(None)
-
-
-def test_a_request_without_content_has_no_piece() -> None:
-    """For both clients."""
-
-    async def pieces() -> list[bytes]:
-        return [piece async for piece in Content()]
-
-    assert [*Content()] == asyncio.run(pieces()) == []
 
 
 def test_an_answer_that_comes_before_a_large_body_is_sent_is_told(listener: socket.socket) -> None:

@@ -186,7 +186,8 @@ VALID: dict[str, Callable[[Any], object]] = {
     "a partial of a partial": functools.partial(functools.partial(lambda a, b, value: None, 1), 2),
     "a partial of a wrapper": functools.partial(drops(lambda: None)),
     "__call__": calling(lambda self, value: None),
-    "__call__ partial": calling(functools.partial(plain)),
+    "__call__ partial": calling(functools.partial(lambda *values: None)),
+    "__call__ static partial": calling(staticmethod(functools.partial(plain))),
     "__call__ static": calling(staticmethod(plain)),
     "__call__ of the class": calling(classmethod(lambda cls, value: None)),
     "__call__ built in": calling(print),
@@ -230,6 +231,7 @@ VALID: dict[str, Callable[[Any], object]] = {
 """Each works with one argument."""
 
 
+@pytest.mark.filterwarnings("ignore:functools.partial will be a method descriptor:FutureWarning")  # of Python 3.13
 @pytest.mark.parametrize("kind", VALID)
 def test_a_function_that_works_is_taken(kind: str) -> None:
     """Whatever its signature says, and whatever happens when that is looked at."""
@@ -306,7 +308,7 @@ COROUTINES: dict[str, Callable[..., Any]] = {
     "a wrapper": functools.wraps(awaited)(lambda *values: awaited(values)),
     "AsyncMock": mock.AsyncMock(),
     "types.coroutine": lambda *values: generated(values),
-    "its own class": calling(functools.partial(lambda *values: awaited(values))),
+    "its own class": calling(staticmethod(functools.partial(lambda *values: awaited(values)))),
 }
 
 

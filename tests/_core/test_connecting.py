@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import socket
 import ssl
@@ -10,15 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import anyio
 import httpcore
 import pytest
 
-from synerise_profiles import ConfigurationError, InvalidRequestError, Synerise
+from synerise_profiles import AsyncSynerise, ConfigurationError, InvalidRequestError, Synerise
 from synerise_profiles._core.files import AppendFile, PartFile, target_of
-from synerise_profiles._core.socket_io import connect
-from synerise_profiles.errors import APIConnectionError
+from synerise_profiles._core.socket_io import connect, connect_any
+from synerise_profiles.errors import APIConnectionError, APITimeoutError
+from tests._core.tls import make_certificate
 
 
 @contextmanager
@@ -32,9 +36,10 @@ def speaking(content: bytes) -> Iterator[int]:
                     connection, _ = listener.accept()
                 except OSError:
                     return
-                with connection:
+                with contextlib.suppress(OSError), connection:
                     connection.sendall(content)
-                    connection.recv(10_000)
+                    while connection.recv(10_000):
+                        pass
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -52,6 +57,54 @@ def test_a_host_that_does_not_speak_tls_is_told() -> None:
     ):
         client.tags.list()
     assert not caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("content", [b"", b"\x16\x03\x03\x00\x7a\x02"], ids=["silence", "half a record"])
+@pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])
+def test_a_handshake_that_takes_too_long_is_a_timeout(content: bytes, kind: str) -> None:
+    """Not a disagreement about TLS."""
+    with speaking(content) as port:
+        given: dict[str, Any] = {"token": "t", "base_url": f"https://127.0.0.1:{port}", "max_retries": 0}
+        given["timeout"] = (0.1, 10, 10, 10)
+
+        async def run() -> None:
+            async with AsyncSynerise(**given) as client:
+                await client.tags.list()
+
+        with pytest.raises(APITimeoutError, match=r"no connection to .* in time") as caught:
+            anyio.run(run, backend=kind) if kind != "sync" else Synerise(**given).tags.list()
+    assert not caught.value.maybe_applied
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])
+def test_a_server_that_asks_for_a_certificate_of_the_client_is_told(kind: str, tmp_path: Path) -> None:
+    """With TLS 1.3 it says so only after the handshake, when the request may be on its way."""
+    certificate = make_certificate(tmp_path)
+    if certificate is None:
+        pytest.skip("there is no openssl program")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError), connection, context.wrap_socket(connection, server_side=True):
+                pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        given: dict[str, Any] = {"token": "t", "base_url": f"https://127.0.0.1:{listener.getsockname()[1]}"}
+        given |= {"max_retries": 0, "verify": ssl.create_default_context(cafile=certificate)}
+
+        async def run() -> None:
+            async with AsyncSynerise(**given) as client:
+                await client.tags.list()
+
+        with pytest.raises(APIConnectionError, match=r"TLS ended it .*certificate required"):
+            anyio.run(run, backend=kind) if kind != "sync" else Synerise(**given).tags.list()
+        thread.join(10)
 
 
 @contextmanager
@@ -76,18 +129,17 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, sec
     now = 100.0
     monkeypatch.setattr("synerise_profiles._core.socket_io.time.monotonic", lambda: now)
 
-    class Backend(httpcore.NetworkBackend):
-        def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: object) -> NoReturn:  # type: ignore[override]
-            nonlocal now
-            given.append((host, timeout))
-            now += timeout or 0.0
-            raise httpcore.ConnectTimeout
+    def connect_to(address: Any, seconds: float | None) -> NoReturn:
+        nonlocal now
+        given.append((address[-1][0], seconds))
+        now += seconds or 0.0
+        raise TimeoutError
 
     with (
         named(monkeypatch, *(f"127.0.0.{n}" for n in range(1, 5)), port=1) as host,
         pytest.raises(httpcore.ConnectTimeout),
     ):
-        connect(Backend(), host, 1, None, seconds)
+        connect_any(host, 1, seconds, connect_to)
     share = None if seconds is None else pytest.approx(0.1)
     assert given == [(f"127.0.0.{n}", share) for n in range(1, 5)]
 
@@ -95,11 +147,22 @@ def test_addresses_of_a_host_share_the_time(monkeypatch: pytest.MonkeyPatch, sec
 def test_a_host_is_reached_by_any_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Addresses at which nothing listens are passed over; the deadline of the handshake of TLS is the same one."""
     with speaking(b"") as port, named(monkeypatch, "127.0.0.9", "127.0.0.1", port=port) as host:
-        backend = httpcore.SyncBackend()
-        stream = connect(backend, host, port, None, 30.0)
-        stream.close()
+        connect(host, port, None, 30.0).close()
         with pytest.raises(httpcore.ConnectTimeout):
-            connect(backend, host, port, ssl.create_default_context(), 0.0)
+            connect(host, port, ssl.create_default_context(), 0.0)
+
+
+def test_ctrl_c_in_the_handshake_of_tls_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the plain one nor the one that stands for it."""
+
+    def struck(_: ssl.SSLSocket) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ssl.SSLSocket, "do_handshake", struck)
+    with speaking(b"") as port:
+        with pytest.raises(KeyboardInterrupt):
+            connect("127.0.0.1", port, ssl.create_default_context(), 30.0)
+        gc.collect()  # a ResourceWarning would be an error
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="it is installed here")

@@ -8,6 +8,7 @@ import copy
 import gc
 import gzip
 import itertools
+import os
 import pickle
 import random
 import socket
@@ -749,6 +750,33 @@ def test_variable_for_certificates_that_names_another_kind(monkeypatch: pytest.M
             patch.setenv(variable, str(named))
             with pytest.raises(ConfigurationError, match=f"{variable}: what it names is no {kind};"):
                 client.send(request())
+
+
+def test_several_folders_of_certificates_are_looked_at_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OpenSSL takes a list of them; and a name that is too long is told as such."""
+    with Synerise(token="t", base_url="https://127.0.0.1:9", max_retries=0) as client:
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path), str(tmp_path)]))
+        with pytest.raises(APIConnectionError, match="nothing listens"):
+            client.send(request())
+    with Synerise(token="t", base_url="https://127.0.0.1:9") as client:
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path), str(tmp_path / "absent")]))
+        with pytest.raises(ConfigurationError, match="SSL_CERT_DIR: what it names is not there"):
+            client.send(request())
+        monkeypatch.setenv("SSL_CERT_FILE", "a" * 5000)
+        with pytest.raises(ConfigurationError, match="SSL_CERT_FILE: what it names cannot be looked at") as caught:
+            client.send(request())
+        assert "aaa" not in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_context_for_servers_is_refused() -> None:
+    """Before anything is connected."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with Synerise(token="t", verify=context) as client, pytest.raises(ConfigurationError, match=r"verify: .*servers"):
+        client.tags.list()
+    async with AsyncSynerise(token="t", verify=context) as asynchronous:
+        with pytest.raises(ConfigurationError, match=r"verify: .*servers"):
+            await asynchronous.tags.list()
 
 
 def test_file_without_certificates_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

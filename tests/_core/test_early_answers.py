@@ -78,6 +78,14 @@ def serving(serve: Serve, context: ssl.SSLContext | None) -> Iterator[str]:
         thread.join(10)
 
 
+@contextlib.contextmanager
+def set_at_end(event: threading.Event) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        event.set()
+
+
 def send(kind: str, url: str, verify: Any, **arguments: Any) -> Response[bytes]:
     """Send a large request that must not be sent twice, and close the client."""
     given: dict[str, Any] = {"token": "t", "base_url": url, "verify": verify, "timeout": 10.0, **arguments}
@@ -133,10 +141,44 @@ def test_an_error_is_told_though_the_server_neither_reads_on_nor_closes(kind: st
         connection.sendall(b" Large\r\nContent-Length: 2\r\n\r\n{}")
         ended.wait(10)
 
-    with serving(serve, context) as url:
-        with pytest.raises(APIStatusError, match="413"):
-            send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
-        ended.set()
+    with serving(serve, context) as url, set_at_end(ended), pytest.raises(APIStatusError, match="413"):
+        send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
+
+
+@KINDS
+def test_a_request_that_was_refused_early_is_the_last_one_of_its_connection(
+    kind: str, wrapping: tuple[Any, Any]
+) -> None:
+    """The server would take the next one for the rest of it."""
+    context, verify = wrapping
+    ended, served = threading.Event(), [0]
+
+    def serve(connection: socket.socket) -> None:
+        served[0] += 1
+        if served[0] == 1:
+            connection.sendall(answer(413))
+            ended.wait(10)
+        else:
+            connection.sendall(answer(200, b"[1]"))
+
+    large = request(operation=ONCE, repeatable=False, content=bytes(SIZE))
+    given: dict[str, Any] = {"token": "t", "verify": verify, "timeout": (10, 10, 0.1, 10), "max_retries": 0}
+
+    async def run(url: str) -> bytes:
+        async with AsyncSynerise(base_url=url, **given) as client:
+            with pytest.raises(APIStatusError, match="413"):
+                await client.send(large)
+            return (await client.send(request())).content
+
+    with serving(serve, context) as url, set_at_end(ended):
+        if kind == "sync":
+            with Synerise(base_url=url, **given) as client:
+                with pytest.raises(APIStatusError, match="413"):
+                    client.send(large)
+                content = client.send(request()).content
+        else:
+            content = anyio.run(run, url, backend=kind)
+    assert (b"[1]", 2) == (content, served[0])
 
 
 @KINDS
@@ -149,10 +191,12 @@ def test_a_success_is_not_believed_where_the_server_does_not_read_on(kind: str, 
         connection.sendall(answer(202, b""))
         ended.wait(10)
 
-    with serving(serve, context) as url:
-        with pytest.raises(APITimeoutError, match="the request could not be sent to") as caught:
-            send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
-        ended.set()
+    with (
+        serving(serve, context) as url,
+        set_at_end(ended),
+        pytest.raises(APITimeoutError, match="the request could not be sent to") as caught,
+    ):
+        send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
     assert caught.value.maybe_applied
 
 
@@ -188,10 +232,12 @@ def test_a_request_that_nobody_reads_is_told_as_such(kind: str, wrapping: tuple[
     def serve(_: socket.socket) -> None:
         ended.wait(10)
 
-    with serving(serve, context) as url:
-        with pytest.raises(APITimeoutError, match="the request could not be sent to"):
-            send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
-        ended.set()
+    with (
+        serving(serve, context) as url,
+        set_at_end(ended),
+        pytest.raises(APITimeoutError, match="the request could not be sent to"),
+    ):
+        send(kind, url, verify, timeout=(10, 10, 0.1, 10), max_retries=0)
 
 
 def test_a_large_request_is_encrypted_in_pieces(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,14 +67,14 @@ def test_a_response_is_the_same_in_any_pieces(
     wire = b"".join(interim) + wire_of(body, sizes)
     for trailing in (b"", behind):
         http.start(request_of())
-        pieces: list[bytes] = []
+        received = b""
         marks = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
         for start, end in itertools.pairwise(marks):
             assert not http.is_complete
             last = end == len(wire)
             http.feed(wire[start:end] + (trailing if last else b""))
-            pieces += http.take_pieces()
-        assert (http.is_complete, http.status, b"".join(pieces)) == (True, 200, body)
+            received += http.take_body()
+        assert (http.is_complete, http.status, received) == (True, 200, body)
         assert http.end() is not bool(trailing)
 
 
@@ -94,7 +94,7 @@ def test_a_request_is_sent_as_what_it_is(pieces: list[bytes], lines: bytes, *, i
     server.receive_data(b"".join(out))
     head = server.next_event()
     assert isinstance(head, h11.Request)
-    assert (sent.method.encode(), sent.target) == (head.method, head.target)  # type: ignore[union-attr]
+    assert (sent.method.encode(), sent.target) == (head.method, head.target)
     names = [name for name, _ in head.headers]
     assert [name.lower() for name, _ in sent.headers] + [b"accept", b"x-id"] * bool(lines) == names
     body = b""
@@ -144,9 +144,43 @@ def test_what_is_no_http_is_not_sent(facts: dict[str, Any]) -> None:
         HttpConnection(1000).start(request_of(b"ab", **facts))
 
 
-def test_a_switch_of_protocols_that_nobody_asked_for_is_an_error() -> None:
-    """The connection would speak something else from there on."""
+@pytest.mark.parametrize("headers", [[HOST], [HOST, (b"Upgrade", b"x"), (b"Connection", b"upgrade")]])
+def test_a_switch_of_protocols_is_an_error(headers: list[tuple[bytes, bytes]]) -> None:
+    """The connection would speak something else from there on, whether that was asked for or not."""
     http = HttpConnection(1000)
-    http.start(request_of())
+    http.start(request_of(headers=headers))
     with pytest.raises(httpcore.RemoteProtocolError):
         http.feed(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
+    assert not http.is_complete
+
+
+def test_a_request_that_could_not_be_sent_whole_ends_its_connection() -> None:
+    """An error is read to its end, a success confirms nothing, and the next request is not taken for the rest."""
+    http = HttpConnection(1000)
+    http.start(request_of(b"abc"))
+    http.send_failed()
+    http.feed(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+    assert (True, True, b"{}") == (http.is_complete, http.is_refused, http.take_body())
+    assert not http.end()
+    http = HttpConnection(1000)
+    http.start(request_of(b"abc"))
+    http.send_failed()
+    with pytest.raises(httpcore.WriteError):
+        http.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert not http.end()
+
+
+def test_a_body_may_be_as_large_as_its_bound() -> None:
+    """Which is counted from its head on, and is larger than what a head may be."""
+    http = HttpConnection(5_000_000)
+    http.start(request_of())
+    http.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+    feed(http, *[bytes(50_000)] * 100)
+    assert http.is_complete
+    assert bytes(5_000_000) == http.take_body()
+    assert not http.take_body()
+    assert http.end()
+    http.start(request_of())
+    http.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n")
+    with pytest.raises(ResponseTooLargeError):
+        feed(http, *[bytes(50_000)] * 180)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import gzip
@@ -167,6 +168,34 @@ def test_transport_serves_a_client_of_httpx() -> None:
         assert b"body" == server.bodies[1]
 
 
+def test_a_stream_that_was_closed_gives_nothing_of_the_next_exchange() -> None:
+    """Its connection may serve another call by then."""
+    with (
+        Server([answer(200, bytes(200_000)), answer(200, b"[2]")]) as server,
+        httpx.Client(transport=LeasingTransport(server.url, None, **BOUNDS), base_url=server.url) as plain,
+    ):
+        with plain.stream("GET", "/") as response:
+            pieces = iter(response.stream)  # type: ignore[arg-type]
+            assert next(pieces)
+        with pytest.raises(httpx.StreamClosed):
+            next(pieces)
+        assert [2] == plain.get("/").json()
+
+
+@pytest.mark.anyio
+async def test_so_does_an_async_one() -> None:
+    """As above."""
+    with Server([answer(200, bytes(200_000)), answer(200, b"[2]")]) as server:
+        transport = AsyncLeasingTransport(server.url, None, **BOUNDS)
+        async with httpx.AsyncClient(transport=transport, base_url=server.url) as plain:
+            async with plain.stream("GET", "/") as response:
+                pieces = aiter(response.stream)  # type: ignore[arg-type]
+                assert await anext(pieces)
+            with pytest.raises(httpx.StreamClosed):
+                await anext(pieces)
+            assert [2] == (await plain.get("/")).json()
+
+
 def test_transport_in_terms_of_httpx_raises_its_errors() -> None:
     """Errors of the connection are httpx's, also in the midst of a body."""
     broken = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nabc"
@@ -256,8 +285,29 @@ def test_failed_call_leaves_nothing_to_the_garbage_collector(wire: bytes, how: s
             assert found() is None
 
 
+def test_failed_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    """Nor does a host at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with client(base_url=url, max_retries=0) as synerise:
+        gc.collect()
+        gc.disable()
+        before = refusals()
+        try:
+            with contextlib.suppress(APIConnectionError):
+                synerise.send(request())
+            assert before == refusals()
+        finally:
+            gc.enable()
+
+
+def refusals() -> int:
+    """How many exceptions of refused connections are in memory."""
+    return sum(1 for each in gc.get_objects() if type(each) is ConnectionRefusedError)
+
+
 def largest_body(error: BaseException) -> int:
-    """The size of the largest bytes that the frames of an exception, and of what it came of, hold."""
+    """The size of the largest bytes that the frames of an exception, and of what it came of, hold, or their leases."""
     sizes = [0]
     each: BaseException | None = error
     while each is not None:
@@ -265,6 +315,7 @@ def largest_body(error: BaseException) -> int:
             values = [value for value in frame.f_locals.values() if frame.f_code.co_filename != __file__]
             parts = [part for value in values for part in (value if isinstance(value, list) else [value])]
             sizes += [len(part) for part in parts if isinstance(part, bytes)]
+            sizes += [len(value.http.take_body()) for value in values if hasattr(value, "http")]
         each = each.__cause__ or each.__context__
     return max(sizes)
 

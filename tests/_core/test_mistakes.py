@@ -234,7 +234,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: Synerise(token="t", proxy="localhost:8080"),
-        "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://",
+        "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h:// and names a host",
     ),
     (lambda: Synerise(token="t", verify="/etc/ssl/ca.pem"), "verify: expected an ssl.SSLContext or a bool"),
     (lambda: Synerise(token="t", consumer="admin"), "consumer: expected one of workspace, user, profile, anonymous"),
@@ -266,7 +266,7 @@ MISTAKES: tuple[tuple[Callable[[], Any], str], ...] = (
     ),
     (
         lambda: Synerise(token="t", proxy=5),
-        "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h://",
+        "proxy: expected a URL that begins with http://, https://, socks5:// or socks5h:// and names a host",
     ),
     (
         lambda: Synerise(token="t", transport=httpx.AsyncHTTPTransport()),

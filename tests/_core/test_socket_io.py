@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import httpcore
 import pytest
 
 from synerise_profiles._core import socket_io
-from synerise_profiles._core.socket_io import receive, send_all
+from synerise_profiles._core.socket_io import connect, receive, send_all
 
 
 @pytest.fixture
@@ -112,3 +113,35 @@ def test_tls_is_waited_for_as_it_asks(
     kinds = (True, False, False) if writes is None else (writes,) * 3
     lefts = ((1.0, 0.6), (1.0, 0.6), (1.0, 0.6, 0.2, 0.0))
     assert waited == [(pytest.approx(left), kind) for each, kind in zip(lefts, kinds, strict=True) for left in each]
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError()])
+@pytest.mark.parametrize("step", ["send", "receive", "connect"])
+def test_what_the_handler_of_a_signal_raises_is_no_fault_of_the_connection(
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, error: OSError, step: str
+) -> None:
+    """It reaches the caller as itself, also where a socket could raise it: `signal.alarm` is used so."""
+
+    def handle(_number: int, _frame: object) -> NoReturn:
+        raise error
+
+    def strike(*_: object, **__: object) -> NoReturn:
+        signal.raise_signal(signal.SIGUSR1)
+        raise AssertionError
+
+    ours, _ = pair
+    scripted: Any = Scripted(ours)
+    scripted.recv = scripted.send = strike
+    monkeypatch.setattr(socket.socket, "connect", strike)
+    before = signal.signal(signal.SIGUSR1, handle)
+    steps: dict[str, Callable[[], object]] = {
+        "send": lambda: send_all(scripted, b"request", lambda: 1.0),
+        "receive": lambda: receive(scripted, 100, 1.0),
+        "connect": lambda: connect("127.0.0.1", 1, None, 1.0),
+    }
+    try:
+        with pytest.raises(type(error)) as caught:
+            steps[step]()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is error

@@ -15,6 +15,7 @@ import pytest
 import synerise_profiles._core.files as room
 from synerise_profiles._batching.letters import LetterHead
 from synerise_profiles._core.files import AppendFile, DatabaseFile, PartFile, SharedRecord, replaced_file, target_of
+from synerise_profiles._core.files.locks import take
 from synerise_profiles.bulk import journal, letter_file
 from synerise_profiles.bulk.journal import Journal
 from synerise_profiles.bulk.letter_file import open_letters
@@ -126,6 +127,12 @@ def share(path: Path) -> None:
         closed(record)
 
 
+def taken_record(path: Path) -> SharedRecord:
+    record = SharedRecord(path, "rate_budget", b"head")
+    assert take(record._descriptor)
+    return record
+
+
 def open_database(path: Path) -> None:
     file = DatabaseFile(path, "journal", application_id=77, version=1, is_exclusive=True)
     try:
@@ -213,20 +220,34 @@ def test_what_is_in_place_is_not_put_there_again(monkeypatch: pytest.MonkeyPatch
     assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (b"new\nt\n", 1)
 
 
+OPENED: dict[str, tuple[Callable[[Path], Any], Callable[[Path], None]]] = {
+    "database": (lambda path: DatabaseFile(path, "journal", application_id=77, version=1), open_database),
+    "part": (lambda path: PartFile(path, "path"), replace),
+    "appended": (lambda path: AppendFile(path, "path", is_locked=True), append),
+    "shared": (taken_record, share),
+}
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_database_whose_destructor_was_cut_off_can_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("make", "job"), OPENED.values(), ids=OPENED)
+def test_a_file_whose_destructor_was_cut_off_can_be_opened(
+    make: Callable[[Path], Any], job: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Nobody has it, though nobody closed it."""
 
-    def struck(_: DatabaseFile) -> None:
+    def struck(_: object) -> None:
         raise StruckError
 
     path = tmp_path / "file"
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a descriptor of its own
     with monkeypatch.context() as patch:
-        patch.setattr(DatabaseFile, "__del__", struck)
+        for kind in (DatabaseFile, PartFile, AppendFile, SharedRecord):
+            patch.setattr(kind, "__del__", struck)
         patch.setattr(sys, "unraisablehook", lambda _: None)  # that of pytest keeps what it is told of
-        DatabaseFile(path, "journal", application_id=77, version=1, is_exclusive=True)
+        make(path)
     gc.collect()  # a connection is part of a cycle, and closes there
-    open_database(path)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - likewise
+    job(path)
 
 
 JOBS = [replace, write_a_part, carry_a_tail, append, share, open_database, open_letters_in_vain, open_a_journal]

@@ -28,6 +28,7 @@ from synerise_profiles._core.workflow import (
     run_workflow_async,
 )
 from synerise_profiles_api.types import Request, Response
+from tests._core.strikes import StruckError
 from tests._core.support import Clock, operation, request
 
 T = TypeVar("T")
@@ -365,3 +366,38 @@ def test_an_answer_before_a_hook_that_raised_reaches_the_workflow(backend: str, 
     with pytest.raises(kind):
         main_sync() if backend == "sync" else anyio.run(main, backend=backend)
     assert seen == [200]
+
+
+def test_what_a_handler_of_a_signal_raises_among_many_requests_is_no_outcome(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the workflow as itself, though it is an Exception as those are by which requests fail."""
+
+    def struck(*_: object) -> Any:
+        raise StruckError
+
+    def workflow() -> Workflow[list[Any]]:
+        return (yield SendRequests(requests("/a", "/b", "/c"), max_concurrent=2))
+
+    monkeypatch.setattr("synerise_profiles._core.workflow._outcome_of", struck)
+    with pytest.raises(StruckError):
+        driver.run(workflow(), fail_on_b)
+
+
+@pytest.mark.parametrize("name", ["asyncio", "trio"])
+def test_what_a_handler_raises_between_many_requests_is_in_no_group(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it comes in a task of a group, outside its request."""
+    strikes = [StruckError()]
+
+    class Struck(type):
+        def __instancecheck__(cls, _: object) -> bool:
+            if strikes:
+                raise strikes.pop()
+            return False
+
+    def workflow() -> Workflow[list[Any]]:
+        return (yield SendRequests(requests("/a", "/b", "/c"), max_concurrent=2))
+
+    monkeypatch.setattr(anyio, "get_cancelled_exc_class", lambda: Struck("Cancelled", (BaseException,), {}))
+    with pytest.raises(StruckError):
+        Driver(name).run(workflow())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import orjson
 import pytest
 
 from synerise_profiles import Synerise
-from synerise_profiles.queue import Queue, sync_queue
-from tests._core.strikes import PackageFiles, StruckError, Unstruck, is_of_the_test, let_go, strike_twice
+from synerise_profiles.queue import Queue, core, sync_queue
+from tests._core.strikes import At, PackageFiles, StruckError, Unstruck, is_of_the_test, let_go, strike_twice
 from tests.queue.support import number, profile
 
 ROWS, LATE = 12, 2
@@ -62,12 +63,20 @@ class Putting:
         assert caught is None or is_of_the_test(caught), where
         let_go(caught)
         self._queue.close(0.01)
+        for thread in tuple(self._queue._threads):  # what was in flight then is answered
+            if thread.is_alive():
+                thread.join(60)
         stats = self._queue.stats()
         assert stats.put == stats.delivered + stats.rejected + stats.dropped + stats.held, where
         assert len(self._put) <= stats.put <= len(self._put) + 1, where
         held = [number(orjson.loads(item.row)) for item in self._queue.undelivered()]
-        spilled = self._spill.read_bytes().splitlines() if self._spill.exists() else []
-        assert sorted(number(orjson.loads(line)["row"]) for line in spilled) == sorted(held), where
+        lines = self._spill.read_bytes().splitlines() if self._spill.exists() else []
+        spilled = {number(letter["row"]): letter["reason"] for letter in map(orjson.loads, lines)}
+        assert len(lines) == len(spilled), where
+        assert set(held) <= set(spilled), where
+        delivered = {n: reason for n, reason in spilled.items() if n not in held}  # they were in flight at the end
+        assert set(delivered) <= set(self._server.rows), where
+        assert all("may have been applied" in reason for reason in delivered.values()), where
         assert set(self._put) <= set(self._server.rows) | set(held), where
         assert len(held) == stats.held, where
         assert sum(self._server.rows.values()) == stats.delivered, where
@@ -90,6 +99,25 @@ def strikes(folder: Path, kind: type[BaseException], *, firsts: int, step: int) 
 def test_handlers_that_raise_one_after_the_other(tmp_path: Path) -> None:
     """The counters add up, and what was not delivered is in the spill file, each row once."""
     assert strikes(tmp_path, KeyboardInterrupt, firsts=16, step=41) > 12
+
+
+def strike() -> None:
+    raise StruckError
+
+
+def test_a_row_is_held_and_counted_or_neither() -> None:
+    """Wherever a handler that raises cuts into a put."""
+    client = Synerise(token="t", transport=httpx.MockTransport(Stored()))
+    with client, client.queue(flush_items=1000, flush_after=60) as queue:
+        put, n, is_over = queue.profiles.put, 0, False
+        while not is_over:
+            n += 1
+            at = At(n, {core.__file__}, strike)
+            with suppress(StruckError), at.active():
+                put(profile(1))
+            stats, is_over = queue.stats(), at.left > 0
+            assert stats.put == stats.held == len(list(queue.undelivered())), n
+    assert n > 10
 
 
 @pytest.mark.long

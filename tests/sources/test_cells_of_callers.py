@@ -11,12 +11,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pytest
 
 from synerise_profiles.bulk import UnreadableRow
 from synerise_profiles.sources import MappingError, RowMapping, field, read_csv, read_sql
 from synerise_profiles.sources.targets import Target
+
+np = pytest.importorskip("numpy", reason="numpy is not installed")
 
 
 class Percent(float):

@@ -21,7 +21,7 @@ import httpx
 import sniffio
 
 from .asyncio_stream import AsyncioStream, connect_asyncio
-from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
+from .http11 import EARLY_ANSWER_SECONDS, HttpConnection, HttpRequest
 from .leases import (
     NO_PLACE,
     ConnectTarget,
@@ -33,7 +33,8 @@ from .leases import (
     may_resend,
 )
 from .response_reading import ReadResponse, read_raw
-from .socket_io import MAX_PIECE_BYTES, is_silent
+from .socket_io import MAX_PIECE_BYTES, READ_BYTES, is_silent
+from .step_timeouts import step_seconds
 from .tls_stream import TlsStream, start_tls
 
 __all__ = ["AsyncLeasingTransport"]
@@ -70,15 +71,15 @@ class _AsyncLease:
                     await self._stream.write(data[start : start + MAX_PIECE_BYTES], seconds)
                 http.has_sent = True
         except httpcore.WriteError:
-            http.is_cut = True
+            http.send_failed()
         except httpcore.WriteTimeout:
+            http.send_failed()
             if not await self._is_refused():
                 raise
-            http.is_cut = True
 
     async def _is_refused(self) -> bool:
         """Whether the server has answered by an error, and reads no more without closing the connection."""
-        ends = time.monotonic() + GRACE_SECONDS
+        ends = time.monotonic() + EARLY_ANSWER_SECONDS
         with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
             while not self.http.status:
                 self.http.feed(await self._stream.read(READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
@@ -90,7 +91,7 @@ class _AsyncLease:
 
     async def aclose(self) -> None:
         """Close the connection, and drop what is left of a response."""
-        self.http.take_pieces()
+        self.http.take_body()
         # Closing must not be cut short by what ended the call, nor wait for a server that reads no more.
         if isinstance(self._lowest, AsyncioStream):
             self._lowest.abort()
@@ -113,30 +114,28 @@ class _AsyncResponseStream(httpx.AsyncByteStream):
 
     def __init__(self, transport: AsyncLeasingTransport, lease: _AsyncLease, request: HttpRequest) -> None:
         self._transport = transport
-        self._lease = lease
+        self._lease: _AsyncLease | None = lease
         self._request = request
-        self._is_sound = True
-        self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        lease = self._lease
         try:
-            for piece in lease.http.take_pieces():
-                yield piece
-            while not lease.http.is_complete:
-                await lease.receive(self._request)
-                for piece in lease.http.take_pieces():
-                    yield piece
-        except BaseException as error:
-            self._is_sound = False
+            while (lease := self._lease) is not None:
+                if body := lease.http.take_body():
+                    yield body
+                elif lease.http.is_complete:
+                    return
+                else:
+                    await lease.receive(self._request)
+        except Exception as error:
             if (error_type := httpx_error_type(error)) is None:
                 raise
             raise error_type(str(error)) from error
+        raise httpx.StreamClosed
 
     async def aclose(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            await self._transport.give_back(self._lease, is_sound=self._is_sound)
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await self._transport.give_back(lease)
 
 
 class AsyncLeasingTransport(httpx.AsyncBaseTransport):
@@ -158,24 +157,27 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
         stream = cast("httpx.AsyncByteStream", request.stream)
         message = http_request(request, [piece async for piece in stream])
         lease = await self._lease(message)
-        body = _AsyncResponseStream(self, lease, message)
-        return httpx.Response(lease.http.status, headers=lease.http.headers, stream=body)
+        try:
+            body = _AsyncResponseStream(self, lease, message)
+            return httpx.Response(lease.http.status, headers=lease.http.headers, stream=body)
+        except BaseException:
+            await self.give_back(lease)
+            raise
 
     async def exchange(self, request: HttpRequest, max_bytes: int) -> ReadResponse:
         """Send a request, and read its response to the end. Raises httpx.RequestError."""
         lease = await self._lease(request)
-        http, is_sound = lease.http, False
+        http = lease.http
         try:
             while not http.is_complete:
                 await lease.receive(request)
-            status, headers, pieces = http.status, http.headers, http.take_pieces()
-            is_sound = True
+            status, headers, pieces = http.status, http.headers, [http.take_body()]
         except Exception as error:
             if (error_type := httpx_error_type(error)) is None:
                 raise
             raise error_type(str(error)) from error
         finally:
-            await self.give_back(lease, is_sound=is_sound)
+            await self.give_back(lease)
         return read_raw(status, headers, pieces, max_bytes)
 
     async def _lease(self, request: HttpRequest) -> _AsyncLease:
@@ -188,9 +190,9 @@ class AsyncLeasingTransport(httpx.AsyncBaseTransport):
                 raise
             raise error_type(str(error)) from error
 
-    async def give_back(self, lease: _AsyncLease, *, is_sound: bool) -> None:
-        """End a lease: keep the connection if its response was read to the end without an exception, or close it."""
-        to_close = self._idle.put(lease) if is_sound and lease.http.end() else [lease]
+    async def give_back(self, lease: _AsyncLease) -> None:
+        """End a lease: keep the connection if its response was read to the end, or close it."""
+        to_close = self._idle.put(lease) if lease.http.end() else [lease]
         self._places.release()
         for each in to_close:
             await each.aclose()

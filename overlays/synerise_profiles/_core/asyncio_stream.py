@@ -206,4 +206,7 @@ async def _connect_socket(host: str, port: int, deadline: float) -> socket.socke
             raise
         else:
             return sock
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # it holds this frame, which must not hold it too

@@ -70,9 +70,12 @@ def _is_header_text(value: str) -> bool:
 
 
 def _is_proxy_url(value: object) -> bool:
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        return False
     try:
-        return isinstance(value, str) and urlsplit(value).scheme in _PROXY_SCHEMES
-    except ValueError:
+        parts = urlsplit(value)
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or too large
         return False
 
 
@@ -93,7 +96,7 @@ _RESPONSE_HOOK: Final = optional_function("result", error=configuration_error)
 _RETRY_POLICY: Final = instance_of(RetryPolicy, expected="a RetryPolicy", error=configuration_error)
 _PROXY_URL: Final = SettingValidator(
     _is_proxy_url,
-    "expected a URL that begins with http://, https://, socks5:// or socks5h://",
+    "expected a URL that begins with http://, https://, socks5:// or socks5h:// and names a host",
     configuration_error,
 )
 

@@ -55,6 +55,8 @@ _PROOFS: Final = (
 """What can be raised only before anything is sent."""
 _PROOFS_BY_NAME: Final = frozenset({"ClientConnectorError", "ConnectionTimeoutError", "ServerFingerprintMismatch"})
 """So too of aiohttp; its other errors of connections may come later."""
+_NOT_READY: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""TLS waits for more; what ends the wait says why."""
 _MAX_CAUSES: Final = 50
 """Exceptions may be causes of each other."""
 _CREDENTIALS_REFUSED: Final = "407"
@@ -75,7 +77,7 @@ def transport_failure(error: httpx.RequestError, options: Options) -> TransportF
             return TransportFailure(problem=problem, meaning=_SENT, timed_out=False, cause=None)
         error = raised if given.is_unsent else _proven(raised)
     error = _by_its_cause(error)
-    problem, meaning = f"the connection to {target} broke", _SENT
+    problem, meaning = f"the connection to {target} broke{_tls_reason(error)}", _SENT
     for exception_type, text, its_meaning in _FAILURES_BY_EXCEPTION:
         if isinstance(error, exception_type):
             problem, meaning = text.format(target=target), its_meaning
@@ -159,7 +161,7 @@ def _connect_cause(error: BaseException, peer: str) -> tuple[str, bool]:
         if isinstance(each, ssl.SSLCertVerificationError):
             reason = f" ({each.verify_message})" if getattr(each, "verify_message", "") else ""
             return f"the server's certificate was not accepted{reason}; {_CERTIFICATE_HINT}", True
-        if isinstance(each, ssl.SSLError):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _NOT_READY):
             return "TLS could not be agreed on", False
         if isinstance(each, socket.gaierror):
             return f"the name of {peer} was not found", False
@@ -169,6 +171,15 @@ def _connect_cause(error: BaseException, peer: str) -> tuple[str, bool]:
         if isinstance(each, OSError) and each.errno in _UNREACHABLE:
             return f"{peer} or the network cannot be reached", False
     return "", False
+
+
+def _tls_reason(error: BaseException) -> str:
+    """Say why TLS ended a connection, in OpenSSL's words, such as that a certificate of the client is required."""
+    for each in _chain(error):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _NOT_READY):
+            reason: str | None = getattr(each, "reason", None)  # one that was made by hand has none
+            return f": TLS ended it ({reason.lower().replace('_', ' ')})" if reason else ""
+    return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

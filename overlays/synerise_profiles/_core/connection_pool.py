@@ -10,6 +10,7 @@ object that is there before, and a connection is kept only once the whole exchan
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import cast
 import httpcore
 import httpx
 
-from .http11 import GRACE_SECONDS, READ_BYTES, HttpConnection, HttpRequest, step_seconds
+from .http11 import EARLY_ANSWER_SECONDS, HttpConnection, HttpRequest
 from .leases import (
     NO_PLACE,
     ConnectTarget,
@@ -31,7 +32,8 @@ from .leases import (
 )
 from .places import Place, Places
 from .response_reading import ReadResponse, read_raw
-from .socket_io import connect, is_silent, receive, send_all
+from .socket_io import READ_BYTES, connect, is_silent, receive, send_all
+from .step_timeouts import step_seconds
 
 __all__ = ["LeasingTransport"]
 
@@ -39,12 +41,10 @@ __all__ = ["LeasingTransport"]
 class _Lease:
     """A connection that one call has for itself, until it is closed or idle again."""
 
-    __slots__ = ("_stream", "http", "idle_since", "socket")
+    __slots__ = ("http", "idle_since", "socket")
 
-    def __init__(self, stream: httpcore.NetworkStream, max_response_bytes: int) -> None:
-        self._stream = stream
-        self.socket = stream.get_extra_info("socket")
-        self.socket.settimeout(0.0)
+    def __init__(self, sock: socket.socket, max_response_bytes: int) -> None:
+        self.socket = sock
         self.http = HttpConnection(max_response_bytes)
         self.idle_since = 0.0
 
@@ -61,15 +61,15 @@ class _Lease:
                 send_all(self.socket, data, lambda: request.seconds_of("write", httpcore.WriteTimeout))
                 http.has_sent = True
         except httpcore.WriteError:
-            http.is_cut = True
+            http.send_failed()
         except httpcore.WriteTimeout:
+            http.send_failed()
             if not self._is_refused():
                 raise
-            http.is_cut = True
 
     def _is_refused(self) -> bool:
         """Whether the server has answered by an error, and reads no more without closing the connection."""
-        ends = time.monotonic() + GRACE_SECONDS
+        ends = time.monotonic() + EARLY_ANSWER_SECONDS
         with contextlib.suppress(httpcore.ReadTimeout, httpcore.NetworkError, httpcore.RemoteProtocolError):
             while not self.http.status:
                 self.http.feed(receive(self.socket, READ_BYTES, step_seconds(None, ends, httpcore.ReadTimeout)))
@@ -81,8 +81,8 @@ class _Lease:
 
     def close(self) -> None:
         """Close the connection, and drop what is left of a response."""
-        self.http.take_pieces()
-        self._stream.close()
+        self.http.take_body()
+        self.socket.close()
 
 
 class _Call(Place):
@@ -100,27 +100,28 @@ class _ResponseStream(httpx.SyncByteStream):
     def __init__(self, transport: LeasingTransport, call: _Call, lease: _Lease, request: HttpRequest) -> None:
         self._transport = transport
         self._call = call
-        self._lease = lease
+        self._lease: _Lease | None = lease
         self._request = request
-        self._is_sound = True
 
     def __iter__(self) -> Iterator[bytes]:
-        lease = self._lease
         try:
-            yield from lease.http.take_pieces()
-            while not lease.http.is_complete:
-                lease.receive(self._request)
-                yield from lease.http.take_pieces()
-        except BaseException as error:
-            self._is_sound = False
+            while (lease := self._lease) is not None:
+                if body := lease.http.take_body():
+                    yield body
+                elif lease.http.is_complete:
+                    return
+                else:
+                    lease.receive(self._request)
+        except Exception as error:
             if (error_type := httpx_error_type(error)) is None:
                 raise
             raise error_type(str(error)) from error
+        raise httpx.StreamClosed
 
     def close(self) -> None:
+        self._lease = None
         try:
-            if self._is_sound:
-                self._transport.keep(self._call)
+            self._transport.keep(self._call)
         finally:
             self._transport.end(self._call)
 
@@ -135,7 +136,6 @@ class LeasingTransport(httpx.BaseTransport):
         self._max_response_bytes = max_response_bytes
         self._places = Places(max_connections)
         self._idle: IdleConnections[_Lease] = IdleConnections()
-        self._backend = httpcore.SyncBackend()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own; closing the response gives that back."""
@@ -158,7 +158,7 @@ class LeasingTransport(httpx.BaseTransport):
             http = lease.http
             while not http.is_complete:
                 lease.receive(request)
-            status, headers, pieces = http.status, http.headers, http.take_pieces()
+            status, headers, pieces = http.status, http.headers, [http.take_body()]
             self.keep(call)
         except Exception as error:
             if (error_type := httpx_error_type(error)) is None:
@@ -192,7 +192,7 @@ class LeasingTransport(httpx.BaseTransport):
         """Take a place, send on a connection that is the call's from then on, and read the headers of the response."""
         if not self._places.take(call, request.timeouts.get("pool")):
             raise httpx.PoolTimeout(NO_PLACE)
-        call.lease = kept = self._take()
+        kept = self._take(call)
         while True:
             if (lease := call.lease) is None:
                 call.lease = lease = self._connect(request)
@@ -209,14 +209,15 @@ class LeasingTransport(httpx.BaseTransport):
             lease.close()
             call.lease = kept = None
 
-    def _take(self) -> _Lease | None:
+    def _take(self, call: _Call) -> _Lease | None:
         while (lease := self._idle.take()) is not None:
+            call.lease = lease
             if is_usable(lease):
                 return lease
             lease.close()
+        call.lease = None
         return None
 
     def _connect(self, request: HttpRequest) -> _Lease:
         target, seconds = self._target, request.seconds_of("connect", httpcore.ConnectTimeout)
-        stream = connect(self._backend, target.host, target.port, target.context, seconds)
-        return _Lease(stream, self._max_response_bytes)
+        return _Lease(connect(target.host, target.port, target.context, seconds), self._max_response_bytes)

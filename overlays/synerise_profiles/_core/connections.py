@@ -152,7 +152,7 @@ class ConnectionManager:
             if self._transport is None:
                 options, given = self._settings.options, self._given_transport
                 httpx_transport = open_httpx_transport(options) if given is None else given
-                builder = RequestBuilder(options, leases=is_leasing(httpx_transport))
+                builder = RequestBuilder(options, is_leasing=is_leasing(httpx_transport))
                 transport = Transport(httpx_transport, builder, self.timing, self._settings.fixed_token())
                 transport.auth = self._make_auth(transport)
                 if self._transport is None:  # else a signal's handler made one meanwhile
@@ -240,7 +240,7 @@ class AsyncConnectionManager:
             self._abandon_ended()
         options, given = self._settings.options, self._given_transport
         httpx_transport = open_async_httpx_transport(options) if given is None else given
-        builder = RequestBuilder(options, leases=is_leasing(httpx_transport))
+        builder = RequestBuilder(options, is_leasing=is_leasing(httpx_transport))
         transport = AsyncTransport(httpx_transport, builder, self.timing, self._settings.fixed_token())
         transport.auth = self._make_auth(transport)
         self._transports[loop] = transport

@@ -1,8 +1,8 @@
 """The headers of requests on leased connections: those that h11 acts on, and the lines of the others, checked once.
 
-h11 goes through all the headers that it is given eight times a request. So it is given two of them, and looks once at
-those that all requests of an operation have. What varies from call to call is no part of these: a token and the headers
-of a caller were checked where they were made, and a length is a number.
+h11 goes through all the headers that it is given some ten times a request. So it is given two of them, and looks once
+at those that all requests of an operation have. What varies from call to call is no part of these: a token and the
+headers of a caller were checked where they were made, and a length is a number.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ arrives to `HttpConnection.feed`, until that has the whole response.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,28 +14,18 @@ import h11
 import httpcore
 
 from .response_reading import CUT_SHORT, ResponseTooLargeError, UnsentRequestError, is_success
+from .step_timeouts import step_seconds
 
-__all__ = ["GRACE_SECONDS", "READ_BYTES", "HttpConnection", "HttpRequest", "step_seconds"]
+__all__ = ["EARLY_ANSWER_SECONDS", "HttpConnection", "HttpRequest"]
 
-READ_BYTES: Final = 64_000
-"""How much of a response is taken from a socket at once."""
 _MAX_HEAD_BYTES: Final = 1_000_000
 """What may arrive before the headers of a response are complete, answers 1xx included."""
-GRACE_SECONDS: Final = 0.05
+EARLY_ANSWER_SECONDS: Final = 0.05
 """How long an answer is looked for once a request could not be sent in time: the server may have refused it."""
 _MAX_EVENT_BYTES: Final = 100_000
 """How long one head, or one line between chunks, may be."""
 _MAX_JOINED_BYTES: Final = 64_000
-
-
-def step_seconds(timeout: float | None, deadline: float | None, error: type[httpcore.TimeoutException]) -> float | None:
-    """Return the seconds that a step may take: its own, or what is left until a moment of the monotonic clock."""
-    if deadline is None or deadline == math.inf:
-        return timeout
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise error("the deadline has passed")
-    return left if timeout is None or left < timeout else timeout
+_END: Final = h11.EndOfMessage()
 
 
 @attrs.define(repr=False, eq=False)
@@ -48,7 +36,7 @@ class HttpRequest:
     `timeouts` are the seconds of each step, and `deadline` is a moment of the monotonic clock.
     """
 
-    method: str | bytes
+    method: str
     target: bytes
     headers: list[tuple[bytes, bytes]]
     header_lines: bytes
@@ -66,14 +54,14 @@ class HttpConnection:
     """The protocol of one connection: what one request and its response have done on it, and how large they may get."""
 
     __slots__ = (
+        "_body",
         "_h11",
+        "_is_cut",
         "_max_bytes",
         "_max_response_bytes",
-        "_pieces",
         "has_sent",
         "headers",
         "is_complete",
-        "is_cut",
         "received",
         "status",
     )
@@ -85,8 +73,8 @@ class HttpConnection:
 
     def _reset(self) -> None:
         self._max_bytes = _MAX_HEAD_BYTES
-        self._pieces: list[bytes] = []
-        self.has_sent = self.is_cut = self.is_complete = False
+        self._body = bytearray()
+        self.has_sent = self._is_cut = self.is_complete = False
         self.received = 0
         self.status = 0  # until the headers of the response are there
         self.headers: list[tuple[bytes, bytes]] = []
@@ -123,12 +111,14 @@ class HttpConnection:
             protocol.receive_data(data)
             while (event := protocol.next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.Data):
-                    self._pieces.append(bytes(event.data))
+                    self._body += event.data
                 elif isinstance(event, h11.Response):
                     self._handle_head(event)
-                elif not isinstance(event, h11.InformationalResponse):
+                elif isinstance(event, h11.EndOfMessage):
                     self.is_complete = True
                     return
+                elif not isinstance(event, h11.InformationalResponse):
+                    raise httpcore.RemoteProtocolError("the server speaks another protocol from here on")
         except h11.RemoteProtocolError as error:
             raise httpcore.RemoteProtocolError(str(error)) from error
 
@@ -139,7 +129,7 @@ class HttpConnection:
         """
         self.status = response.status_code
         self.headers = response.headers.raw_items()
-        if self.is_cut and is_success(response.status_code):
+        if self._is_cut and is_success(response.status_code):
             raise httpcore.WriteError(CUT_SHORT)
         self._max_bytes = self.received + self._max_response_bytes + _MAX_HEAD_BYTES
 
@@ -148,10 +138,18 @@ class HttpConnection:
         """Whether an error has been answered, be the request sent whole or not."""
         return self.status != 0 and not is_success(self.status)
 
-    def take_pieces(self) -> list[bytes]:
-        """Hand over what has arrived of the body."""
-        pieces, self._pieces = self._pieces, []
-        return pieces
+    def send_failed(self) -> None:
+        """Note that the request could not be sent whole, so that the connection ends with this exchange.
+
+        The server may have said why before it stopped reading; a success would confirm what cannot be there.
+        """
+        self._is_cut = True
+        self._h11.send_failed()
+
+    def take_body(self) -> bytes:
+        """Hand over what has arrived of the body; nothing of it is kept."""
+        body, self._body = self._body, bytearray()
+        return bytes(body)
 
     def end(self) -> bool:
         """End the exchange; return whether the connection can be used for another one.
@@ -160,12 +158,9 @@ class HttpConnection:
         as of a 408 at once, would be taken for the answer to the next request.
         """
         protocol = self._h11
-        if self.is_cut or not self.is_complete or protocol.trailing_data[0]:
+        if not self.is_complete or protocol.trailing_data[0]:
             return False
         if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
             return False
         protocol.start_next_cycle()
         return True
-
-
-_END: Final = h11.EndOfMessage()

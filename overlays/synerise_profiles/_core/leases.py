@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 import httpcore
@@ -21,7 +21,6 @@ from .http11 import HttpConnection, HttpRequest
 __all__ = [
     "NO_PLACE",
     "ConnectTarget",
-    "Content",
     "IdleConnections",
     "came_too_early",
     "http_request",
@@ -43,7 +42,6 @@ _HTTPX_ERRORS: Final[Mapping[type[BaseException], type[httpx.RequestError]]] = {
     httpcore.ConnectError: httpx.ConnectError,
     httpcore.ReadError: httpx.ReadError,
     httpcore.WriteError: httpx.WriteError,
-    httpcore.LocalProtocolError: httpx.LocalProtocolError,
     httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
 }
 
@@ -130,34 +128,6 @@ class ConnectTarget:
             context.set_alpn_protocols(["http/1.1"])
 
 
-class Content(httpx.ByteStream):
-    """The content of a request in pieces, sync and async; of none there is no piece, where httpx has an empty one.
-
-    Its iterators are no generators: trio warns of one that is left before its end, as by a request that breaks off.
-    """
-
-    def __init__(self, *pieces: bytes) -> None:
-        self._pieces = pieces
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _AsyncPieces(iter(self._pieces))
-
-
-class _AsyncPieces(AsyncIterator[bytes]):
-    __slots__ = ("_pieces",)
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-
-    async def __anext__(self) -> bytes:
-        for piece in self._pieces:
-            return piece
-        raise StopAsyncIteration
-
-
 def may_resend(request: HttpRequest, http: HttpConnection, error: BaseException, *, was_kept: bool) -> bool:
     """Whether a request that failed may be sent again at once, on a new connection.
 
@@ -183,17 +153,16 @@ def _is_reading(request: HttpRequest) -> bool:
 
 
 def http_request(request: httpx.Request, content: Iterable[bytes]) -> HttpRequest:
-    """Return a request of httpx, whose stream had this content, as one of ours."""
-    facts = request.extensions
+    """Return a request of httpx, whose stream had this content, as one of ours. It goes to the transport's own host."""
     return HttpRequest(
         method=request.method,
         target=request.url.raw_path,
         headers=request.headers.raw,
         header_lines=b"",
         content=tuple(content),
-        timeouts=facts.get("timeout", {}),
-        deadline=facts.get("deadline"),
-        is_repeatable=bool(facts.get("repeatable")),
+        timeouts=request.extensions.get("timeout", {}),
+        deadline=None,
+        is_repeatable=False,
     )
 
 

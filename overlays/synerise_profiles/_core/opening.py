@@ -84,6 +84,8 @@ def _limits(options: Options) -> httpx.Limits:
 def ssl_context(options: Options) -> ssl.SSLContext:
     """Return the context that connections are verified by. Raises ConfigurationError if a variable's file is bad."""
     if isinstance(options.verify, ssl.SSLContext):
+        if options.verify.protocol is ssl.PROTOCOL_TLS_SERVER:
+            raise ConfigurationError("verify: the context is one for servers; use ssl.create_default_context()")
         return options.verify
     if options.verify:
         problem = _certificate_problem()
@@ -103,9 +105,15 @@ def ssl_context(options: Options) -> ssl.SSLContext:
 def _certificate_problem() -> str | None:
     """Say which variable of the environment names no certificates; None if there is nothing wrong with them."""
     for variable, kind, fits in (("SSL_CERT_FILE", "file", Path.is_file), ("SSL_CERT_DIR", "folder", Path.is_dir)):
-        name = os.environ.get(variable)
-        if name and not fits(Path(name)):
-            problem = f"is no {kind}" if Path(name).exists() else "is not there"
+        given = os.environ.get(variable) or ""
+        names = given.split(os.pathsep) if variable == "SSL_CERT_DIR" else [given]  # OpenSSL takes several folders
+        for name in filter(None, names):
+            try:
+                if fits(Path(name)):
+                    continue
+                problem = f"is no {kind}" if Path(name).exists() else "is not there"
+            except OSError as failure:  # such as a name that is too long
+                problem = f"cannot be looked at: {failure.strerror}"
             return f"{variable}: what it names {problem}; correct the variable, or unset it"
     return None
 
@@ -137,7 +145,7 @@ def user_agent(options: Options) -> str:
 
     try:
         version = metadata.version("synerise-profiles")
-    except metadata.PackageNotFoundError:  # run from a source tree
+    except (metadata.PackageNotFoundError, OSError):  # run from a source tree, or without a descriptor for the file
         version = "0"
     python = ".".join(map(str, sys.version_info[:3]))
     own = f"synerise-profiles/{version} Python/{python} httpx/{httpx.__version__}"

@@ -17,8 +17,8 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from .http11 import step_seconds
-from .socket_io import connect
+from .socket_io import SocketAddress, connect_any
+from .step_timeouts import step_seconds
 
 __all__ = ["ProxyTransport", "until"]
 
@@ -80,7 +80,10 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - as above
     ) -> httpcore.NetworkStream:
         seconds = step_seconds(timeout, _deadline(), httpcore.ConnectTimeout)
-        return _ProxyStream(connect(self._backend, host, port, None, seconds))
+        return _ProxyStream(connect_any(host, port, seconds, self._connect_to))
+
+    def _connect_to(self, address: SocketAddress, seconds: float | None) -> httpcore.NetworkStream:
+        return self._backend.connect_tcp(address[-1][0], address[-1][1], seconds)
 
 
 class ProxyTransport(httpx.HTTPTransport):

@@ -10,56 +10,113 @@ waited for only when it is not ready.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
 
-__all__ = ["MAX_PIECE_BYTES", "connect", "is_silent", "receive", "send_all"]
+from synerise_profiles_api.json_values import raise_if_of_a_signal
+
+__all__ = [
+    "MAX_PIECE_BYTES",
+    "READ_BYTES",
+    "SocketAddress",
+    "connect",
+    "connect_any",
+    "is_silent",
+    "receive",
+    "send_all",
+]
 
 S = TypeVar("S")
 T = TypeVar("T")
+SocketAddress: TypeAlias = tuple[int, int, int, str, Any]
+"""An address of a host, as `socket.getaddrinfo` tells it."""
 
+READ_BYTES: Final = 64_000
+"""What is received at once."""
 MAX_PIECE_BYTES: Final = 256_000
 """What is sent at once, within one time: a socket of TLS takes all of it before it returns."""
 
 
-def connect(
-    backend: httpcore.NetworkBackend, host: str, port: int, context: ssl.SSLContext | None, seconds: float | None
-) -> httpcore.NetworkStream:
+def connect(host: str, port: int, context: ssl.SSLContext | None, seconds: float | None) -> socket.socket:
     """Connect, with TLS if there is a context. Raises httpcore.ConnectError or httpcore.ConnectTimeout."""
-    deadline = time.monotonic() + (math.inf if seconds is None else seconds)
+    deadline = _moment_in(seconds)
+    sock = connect_any(host, port, seconds, _connect_to)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError from error
-    stream = _connect_to_one([str(address[0]) for *_, address in found], backend, port, deadline)
-    if context is None:
-        return stream
-    try:
-        return stream.start_tls(context, host, _seconds_until(deadline))
+        with _told():
+            sock.settimeout(0.0)
+            return sock if context is None else _with_tls(sock, context, host, deadline)
     except BaseException:
-        stream.close()
+        sock.close()
         raise
 
 
-def _connect_to_one(
-    addresses: list[str], backend: httpcore.NetworkBackend, port: int, deadline: float
-) -> httpcore.NetworkStream:
-    """Connect to one address after the other, each with its share of the time."""
-    failure: Exception = httpcore.ConnectError()
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+def connect_any(
+    host: str, port: int, seconds: float | None, connect_to: Callable[[SocketAddress, float | None], T]
+) -> T:
+    """Connect to one address of a host after the other, each with its share of the time. Raises as `connect` does."""
+    deadline = _moment_in(seconds)
+    with _told():
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        failure: Exception = OSError("no address")
+        for left, address in zip(range(len(found), 0, -1), found, strict=True):
+            try:
+                return connect_to(address, _seconds_until(deadline, left))
+            except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout) as error:  # a TimeoutError is an OSError
+                raise_if_of_a_signal(error)
+                failure = error
         try:
-            return backend.connect_tcp(address, port, _seconds_until(deadline, left))
-        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-            failure = error
-    raise failure
+            raise failure
+        finally:
+            del failure  # it holds this frame, which must not hold it too
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise_if_of_a_signal(error)
+        raise httpcore.ConnectTimeout from error
+    except OSError as error:
+        raise_if_of_a_signal(error)
+        raise httpcore.ConnectError from error
+
+
+def _connect_to(address: SocketAddress, seconds: float | None) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(seconds)
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> ssl.SSLSocket:
+    """Agree on keys with the server; from here on this socket stands for the other one, which is no more of use."""
+    secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        _once_ready(secure, lambda _: secure.do_handshake(), None, _seconds_until(deadline), writes=False)
+    except BaseException:
+        secure.close()
+        raise
+    return secure
+
+
+def _moment_in(seconds: float | None) -> float:
+    return time.monotonic() + (math.inf if seconds is None else seconds)
 
 
 def _seconds_until(deadline: float, shares: int = 1) -> float | None:
@@ -67,7 +124,7 @@ def _seconds_until(deadline: float, shares: int = 1) -> float | None:
         return None
     seconds = (deadline - time.monotonic()) / shares
     if seconds <= 0:
-        raise httpcore.ConnectTimeout
+        raise TimeoutError
     return seconds
 
 
@@ -76,8 +133,10 @@ def receive(sock: socket.socket, max_bytes: int, seconds: float | None) -> bytes
     try:
         return _once_ready(sock, sock.recv, max_bytes, seconds, writes=False)
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ReadTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.ReadError from error
 
 
@@ -91,8 +150,10 @@ def send_all(sock: socket.socket, data: bytes, seconds: Callable[[], float | Non
                 return
             rest = memoryview(rest)[sent:]
     except TimeoutError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.WriteTimeout from error
     except OSError as error:
+        raise_if_of_a_signal(error)
         raise httpcore.WriteError from error
 
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import httpcore
 
-from .http11 import READ_BYTES, step_seconds
+from .socket_io import READ_BYTES
+from .step_timeouts import step_seconds
 
 __all__ = ["TlsStream", "start_tls"]
 
@@ -96,11 +97,12 @@ class TlsStream(httpcore.AsyncNetworkStream):
             try:
                 return step()
             except ssl.SSLWantReadError:
-                await self._receive(ends)
+                pass  # a timeout must not seem to come of it
             except ssl.SSLError:
                 with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
                     await self._flush(ends)  # it tells the server why
                 raise
+            await self._receive(ends)
 
     async def _receive(self, ends: float | None) -> None:
         if self._outgoing.pending:

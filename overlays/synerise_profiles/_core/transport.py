@@ -1,4 +1,4 @@
-"""The transport: builds the HTTP request, sends it over httpx, and drives `RequestAttempts`, sync and async.
+"""The transport: builds the HTTP request, sends it, and drives `RequestAttempts`, sync and async.
 
 httpx's transports are driven directly, without `httpx.Client`: that logs every URL, and here a URL may hold an e-mail
 address; it keeps cookies, which would carry state from one call into the next; and it merges headers and cookies anew
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -30,7 +30,6 @@ from .connection_pool import LeasingTransport
 from .header_lines import CheckedLines, lines_of
 from .http11 import HttpRequest
 from .instruments import is_traced
-from .leases import Content
 from .opening import is_given, user_agent
 from .proxy_transport import ProxyTransport, until
 from .response_reading import BodyReader, ReadResponse, RequestTrace, checked_response
@@ -49,12 +48,12 @@ _METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 class RequestBuilder:
-    """Builds requests of a client's base URL and constant headers; those of httpx unless it `leases` connections."""
+    """Builds requests of a client's base URL and constant headers, in httpx's terms unless its transport leases."""
 
-    def __init__(self, options: Options, *, leases: bool) -> None:
+    def __init__(self, options: Options, *, is_leasing: bool) -> None:
         self.base_url = options.base_url
         self._target_prefix = urlsplit(options.base_url).path
-        self._leases = leases
+        self._is_leasing = is_leasing
         self.headers: list[tuple[bytes, bytes]] = [
             (b"Host", httpx.URL(options.base_url).netloc),
             (b"User-Agent", user_agent(options).encode("ascii")),
@@ -79,7 +78,7 @@ class RequestBuilder:
         length = len(content or b"")
         has_length = content is not None or operation.http_method in _METHODS_WITH_BODY
         try:
-            if not self._leases:
+            if not self._is_leasing:
                 # Other transports are given content: some take a stream, even an empty one, for a body in chunks.
                 url, headers = (
                     httpx.URL(self.base_url + path),
@@ -297,7 +296,7 @@ class AsyncTransport:
 
     async def _read_by_httpx(self, request: httpx.Request, max_bytes: int, trace: RequestTrace) -> ReadResponse:
         if request.content:
-            request.stream = Content(request.content)  # that of httpx is a generator: see there
+            request.stream = _RequestContent(request.content)
         response = checked_response(await self.httpx_transport.handle_async_request(request))
         # A cancelled stream ends in all its parts, one that is left between two pieces does not; so it has its turn.
         reader = BodyReader(max_bytes, request.extensions["deadline"] + 2 * _GRACE_SECONDS)
@@ -314,6 +313,27 @@ class AsyncTransport:
         finally:
             await response.aclose()
         return reader.response(response)
+
+
+class _RequestContent(httpx.ByteStream):
+    """The content of a request. Its async iterator is no generator: trio warns of one that is left before its end."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces([self._content])
+
+
+class _Pieces(AsyncIterator[bytes]):
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
 
 
 def _refuse_coroutine(hook: str, outcome: object) -> None:

@@ -260,23 +260,38 @@ async def _send_all_async(step: SendRequests, client: AsyncClientProtocol) -> li
 
     async def work() -> None:
         for index, request in unsent:
+            error: BaseException | None = None
             try:
                 outcome = outcomes[index] = await _send_async(request, client)
-                error = outcome.error if isinstance(outcome, _HookFailure) else None
-            except BaseException as interruption:  # noqa: BLE001 - as below
+                if isinstance(outcome, _HookFailure) and not isinstance(outcome.error, Exception):
+                    error = outcome.error
+            except BaseException as interruption:  # noqa: BLE001 - also what a signal's handler raises meanwhile
                 error = interruption
             if isinstance(error, cancelled):
                 raise error
-            if error is not None and not isinstance(error, Exception):
+            if error is not None:
                 interruptions.append(error)  # raised after the group has ended, which would wrap it
                 group.cancel_scope.cancel()
 
-    async with create_task_group() as group:
-        for _ in range(min(step.max_concurrent, len(step.requests))):
-            group.start_soon(work)
+    try:
+        async with create_task_group() as group:
+            for _ in range(min(step.max_concurrent, len(step.requests))):
+                group.start_soon(work)
+    except BaseExceptionGroup as errors:  # what a signal's handler raised outside the requests
+        others = errors.split(cancelled)[1]
+        if others is None:
+            raise
+        interruptions.append(_first_of(others))
     if interruptions:
         raise interruptions[0]
     return cast("list[SendOutcome[Any] | _HookFailure]", outcomes)
+
+
+def _first_of(error: BaseException) -> BaseException:
+    """Return the first exception of a group, or of the groups in it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 def logged_workflow(

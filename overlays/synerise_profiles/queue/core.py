@@ -102,15 +102,15 @@ class QueueCore:
         if keys:
             new_batch.keys.update(keys)
         addition = new_batch if batch is None else row
-        # Below, the one call comes last. Python looks for signals after calls, so Ctrl-C, or a signal's handler that
-        # raises, finds the row held and counted, or neither.
+        # Below there is no call. Python looks for signals at calls, so Ctrl-C, or a signal's handler that raises, finds
+        # the row held and counted, or neither.
         if batch is not None:
             batch.size += size
             batch.is_untimed = batch.is_untimed or is_untimed
         self.put_count += 1
         self.held += 1
         self.held_bytes += size
-        target.append(addition)
+        target += (addition,)
         return is_due
 
     def count_rejected_put(self) -> str:

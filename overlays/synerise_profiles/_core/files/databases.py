@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -76,7 +77,7 @@ class DatabaseFile:
         self._target = target
         self._pid = os.getpid()
         self._id: FileId | None = None
-        self._claim: list[int] = []
+        self._claim: list[FileIO] = []
         try:
             is_new = self._take(target, noun, application_id, version)
             self.connection = sqlite3.connect(
@@ -85,7 +86,7 @@ class DatabaseFile:
             self._prepare((application_id, version) if is_new else None, is_exclusive=is_exclusive)
             # SQLite opens and closes the file until now, and each closing lets go of all locks of the process.
             open_into(self._claim, target, os.O_RDWR | OPEN_FLAGS)
-            _claim(self._claim[0], noun)
+            _claim(self._claim[0].fileno(), noun)
         except BaseException as error:
             try:
                 self.close()

@@ -1,7 +1,8 @@
 """Descriptors: opened into a list that has an owner already, and closed out of it: none is lost, or closed twice.
 
 The interpreter calls the handler of a signal between instructions of Python alone. What opens and stores, or takes out
-and closes, in one call of what is written in C cannot be cut into.
+and closes, in one call of what is written in C cannot be cut into. Nor can the end of the objects in the list, which
+close what they hold: also where the destructor of their owner was cut off.
 """
 
 from __future__ import annotations
@@ -29,24 +30,24 @@ OWNER_ONLY: Final = 0o600
 OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-def open_into(owner: list[int], path: Path, flags: int) -> None:
-    """Open a file, and add its descriptor to the list. Raises OSError."""
-    owner.extend(map(os.open, (path,), (flags,), (OWNER_ONLY,)))
+def open_into(owner: list[FileIO], path: Path, flags: int) -> None:
+    """Open a file, no folder, and add it to the list, for its descriptor. Raises OSError."""
+    owner.extend(map(FileIO, map(os.open, (path,), (flags,), (OWNER_ONLY,))))
 
 
-def close_all(owner: list[int]) -> None:
-    """Close all descriptors of the list, and empty it. Raises OSError, without those that are closed."""
+def close_all(owner: list[FileIO]) -> None:
+    """Close all files of the list, and empty it. Raises OSError, without those that are closed."""
     close_first(owner, len(owner))
 
 
-def close_first(owner: list[int], count: int) -> None:
-    """Close so many descriptors of the list, and take them out of it."""
-    any(map(os.close, map(owner.pop, (0,) * count)))
+def close_first(owner: list[FileIO], count: int) -> None:
+    """Close so many files of the list, and take them out of it."""
+    any(map(FileIO.close, map(owner.pop, (0,) * count)))
 
 
-def close_last(owner: list[int]) -> None:
-    """Close the last descriptor of the list, and take it out of it."""
-    any(map(os.close, map(owner.pop, (-1,))))
+def close_last(owner: list[FileIO]) -> None:
+    """Close the last file of the list, and take it out of it."""
+    any(map(FileIO.close, map(owner.pop, (-1,))))
 
 
 def opened(path: Path, flags: int) -> FileIO:
@@ -59,13 +60,13 @@ def sync_folder(target: Path) -> None:
     if sys.platform != "win32":
         folder: list[int] = []
         try:
-            open_into(folder, target.parent, os.O_RDONLY)
+            folder.extend(map(os.open, (target.parent,), (os.O_RDONLY,)))
             os.fsync(folder[0])
         finally:
             try:
-                close_all(folder)
+                any(map(os.close, map(folder.pop, (0,) * len(folder))))
             finally:
-                close_all(folder)
+                any(map(os.close, map(folder.pop, (0,) * len(folder))))
 
 
 class _Closable(Protocol):

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Final, cast
 
@@ -55,7 +56,7 @@ class SharedRecord:
     def __init__(self, target: Path, argument: str, head: bytes) -> None:
         self._target, self._argument = target, argument
         self._head = head.ljust(_HEAD_BYTES, b"\0")
-        self._opened: list[int] = []
+        self._opened: list[FileIO] = []
         self._descriptor, self._pid = -1, 0
         try:
             self._open()
@@ -117,7 +118,7 @@ class SharedRecord:
         except OSError as error:
             refuse_foreign(self._target, self._argument)
             raise refused(self._argument, f"cannot be opened: {error.strerror}") from None
-        descriptor = self._descriptor = self._opened[-1]
+        descriptor = self._descriptor = self._opened[-1].fileno()
         self._pid = os.getpid()
         is_taken(descriptor)  # raises where there are no locks
         problem = _foreign(os.fstat(descriptor))

@@ -16,6 +16,7 @@ import stat
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -44,7 +45,7 @@ class WrittenFile:
     """
 
     def __init__(self, target: Path, descriptor: int = -1) -> None:
-        self._opened: list[int] = [] if descriptor < 0 else [descriptor]
+        self._opened: list[FileIO] = [] if descriptor < 0 else [FileIO(descriptor)]
         self._descriptor = descriptor
         self.target = target
         self.has_locks = True
@@ -54,7 +55,7 @@ class WrittenFile:
         """Open a file of this name for this object. Raises OSError."""
         close_in_children(self)
         open_into(self._opened, path, os.O_RDWR | flags | OPEN_FLAGS)
-        self._descriptor = self._opened[-1]
+        self._descriptor = self._opened[-1].fileno()
 
     def _take(self, byte: int = WRITER, *, is_shared: bool = False) -> bool:
         """Lock the file; false if another one has. Where there are no locks, nobody is known to have."""
@@ -159,7 +160,7 @@ class PartFile(WrittenFile):
         super().__init__(target)
         self.path = part_path(target)
         self._own_end: int | None = None
-        self._locked_target: list[int] = []
+        self._locked_target: list[FileIO] = []
         self._is_target_new = False
         is_ours = False
         try:
@@ -204,13 +205,13 @@ class PartFile(WrittenFile):
 
     def _keep_one(self, path: Path) -> None:
         """Of two files that are open, keep the one that has the name of the part; the other one may have `path`."""
-        if len(self._opened) > 1 and file_id(self._opened[1]) != file_id(self.path):
+        if len(self._opened) > 1 and file_id(self._opened[1].fileno()) != file_id(self.path):
             with contextlib.suppress(OSError):
                 path.unlink()
-            self._descriptor = self._opened[0]
+            self._descriptor = self._opened[0].fileno()
             close_last(self._opened)
         close_first(self._opened, len(self._opened) - 1)
-        self._descriptor = self._opened[0]
+        self._descriptor = self._opened[0].fileno()
 
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:
         """Put the file in the place of its target, whole and on the disk. It can be read still, until it is closed.
@@ -246,12 +247,12 @@ class PartFile(WrittenFile):
                 raise OSError(errno.ESTALE, CHANGED_TEXT)
             self._is_target_new = self._is_target_new or not self.target.exists()
             open_into(self._locked_target, self.target, os.O_RDWR | os.O_CREAT | OPEN_FLAGS)
-            wait_for(self._locked_target[0])
-            if file_id(self.target) == file_id(self._locked_target[0]):
+            wait_for(self._locked_target[0].fileno())
+            if file_id(self.target) == file_id(self._locked_target[0].fileno()):
                 return
 
     def _unlock_target(self) -> None:
-        for locked in self._locked_target:
+        for locked in map(FileIO.fileno, self._locked_target):
             is_there = file_id(self.target) == file_id(locked)
             if is_there and self._is_target_new and not os.fstat(locked).st_size:
                 self.target.unlink()
@@ -291,7 +292,7 @@ class PartFile(WrittenFile):
 
     def take_back(self, start: int | None, end: int = 0) -> None:  # noqa: ARG002 - all of it goes
         """Undo all of it."""
-        if self._opened and os.getpid() == self._pid and file_id(self.path) == file_id(self._opened[0]):
+        if self._opened and os.getpid() == self._pid and file_id(self.path) == file_id(self._opened[0].fileno()):
             with contextlib.suppress(OSError):
                 self.path.unlink()
 

@@ -182,6 +182,7 @@ def test_notes_about_unlisted_responses() -> None:
     assert unlisted_note(upsert_batch.OPERATION, 202, b"") is None
     assert "status 203" in str(unlisted_note(upsert_batch.OPERATION, 203, b""))
     assert "with status 202 and a body" in str(unlisted_note(delete.OPERATION, 202, b"{}"))
+    assert "was not there any more" in str(unlisted_note(delete.OPERATION, 404, b"{}"))
 
 
 BODIES = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import json
 import resource
 import stat
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, InvalidRequestError, Synerise
+from synerise_profiles._core.files import AppendFile
 from synerise_profiles.bulk import BulkStoppedError, Report
 from synerise_profiles.sandbox import Sandbox
 from tests.bulk.support import Clock
@@ -291,3 +295,92 @@ def test_a_uuid_names_a_profile() -> None:
     with Synerise(token="t", transport=httpx.MockTransport(answer)) as client:
         report = client.bulk.delete_profiles([{"customId": uuid.UUID(int=7)}])
     assert (report.accepted, paths) == (1, [f"/v4/clients/by-custom-id/{uuid.UUID(int=7)}"])
+
+
+def test_deletions_that_a_full_disk_left_without_a_line_are_named(audit: Path, tmp_path: Path) -> None:
+    """By their indexes, in the error and in the notes; with a journal the next run writes their lines."""
+    server, journal = Gone(), tmp_path / "night.db"
+    with Synerise(token="t", transport=httpx.MockTransport(server), _timing=Clock().timing) as client:
+        with full_from(40), pytest.raises(BulkStoppedError) as caught:
+            client.bulk.delete_profiles(people(200), audit=audit, journal=journal, concurrency=4)
+        report, lines = caught.value.report, {entry["row"] for entry in entries(audit) if entry["fate"] == "deleted"}
+        rejected = {item.index for item in report.rejected}
+        without = sorted(set(range(report.read)) - rejected - lines)
+        assert without
+        assert set(without) <= set(server.deleted)
+        names = ", ".join(map(str, without))
+        noun = "deleted row" if len(without) == 1 else "deleted rows"
+        assert f"the audit has no line of {len(without)} {noun} ({names})" in caught.value.problem
+        assert report.notes[f"deleted without a line in the audit, by row: {names}"] == len(without)
+        assert client.bulk.delete_profiles(people(200), audit=audit, journal=journal).accepted == 200
+    found = [entry["row"] for entry in entries(audit) if entry["fate"] == "deleted"]
+    assert sorted(found) == list(range(200))
+
+
+def test_lines_that_did_not_fit_are_written_once_there_is_room(
+    audit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of the run at the latest; their rows are in the journal then, and get no second line."""
+    server, journal, write, calls = Gone(), tmp_path / "night.db", AppendFile.write, itertools.count()
+
+    def fail_once(file: AppendFile, content: bytes) -> int:
+        if next(calls) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content)
+
+    monkeypatch.setattr(AppendFile, "write", fail_once)
+    with Synerise(token="t", transport=httpx.MockTransport(server), _timing=Clock().timing) as client:
+        with pytest.raises(BulkStoppedError, match="cannot be written: No space left on device; profiles") as caught:
+            client.bulk.delete_profiles(people(20), audit=audit, journal=journal, concurrency=1)
+        assert sum(entry["fate"] == "deleted" for entry in entries(audit)) == caught.value.report.accepted == 6
+        assert not caught.value.report.notes
+        assert client.bulk.delete_profiles(people(20), audit=audit, journal=journal).resumed == 6
+    assert sorted(server.deleted) == list(range(20))
+    assert sorted(entry["row"] for entry in entries(audit) if entry["fate"] == "deleted") == list(range(20))
+
+
+def test_a_deletion_that_is_repeated_after_a_lost_answer_is_told_as_such(audit: Path) -> None:
+    """It is no fault of the server's, and the documents list that status."""
+    server, calls = Gone(), itertools.count()
+
+    def lose_first(request: httpx.Request) -> httpx.Response:
+        answer = server(request)
+        if next(calls) == 0:
+            raise httpx.ReadError("lost")
+        return answer
+
+    with Synerise(token="t", transport=httpx.MockTransport(lose_first), _timing=Clock().timing) as client:
+        report = client.bulk.delete_profiles(people(3), audit=audit, concurrency=1)
+    (note, count), *others = report.notes.items()
+    assert (report.accepted, count, others) == (3, 1, [])
+    assert note.startswith("the profile was not there any more (status 404) when its deletion was sent again")
+    assert note.endswith("it counts as deleted")
+
+
+class Gone:
+    """A transport that deletes profiles; one that is gone is not found."""
+
+    def __init__(self) -> None:
+        self.deleted: list[int] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        n = int(request.url.path.rpartition("-")[2])
+        if n in self.deleted:
+            return httpx.Response(404)
+        self.deleted.append(n)
+        return httpx.Response(202)
+
+
+@contextmanager
+def full_from(lines: int) -> Iterator[None]:
+    """Let the audit take so many lines and no more: the disk is full from then on."""
+    write, calls = AppendFile.write, itertools.count()
+
+    def fail(file: AppendFile, content: bytes) -> int:
+        if next(calls) >= lines:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AppendFile, "write", fail)
+        yield

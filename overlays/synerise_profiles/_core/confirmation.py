@@ -38,6 +38,10 @@ _MAX_ERROR_BYTES: Final = 65_536
 _PROBLEM_TYPE: Final = "application/problem+"
 _STATUS_LINE: Final = re.compile(r"\s*([45]\d\d)[\s:,;-]+[^\W\d]")
 """A status of HTTP with its words, such as `503 Service Unavailable`."""
+_NOT_THERE_TEXT: Final = (
+    "the profile was not there any more (status 404) when its deletion was sent again, as no answer had "
+    "confirmed it; it counts as deleted"
+)
 _PAGE_STARTS: Final = (b"<!doctype", b"<html")
 
 
@@ -75,7 +79,12 @@ def holds_refusals(status: int, content: bytes) -> bool:
 
 
 def unlisted_note(operation: Operation, status: int, content: bytes) -> str | None:
-    """Return the note about a response that confirms and is not documented so; None for one that is."""
+    """Return the note about a response that confirms and is not documented so; None for one that is.
+
+    A 404 is one to a deletion that was sent before, and may have been carried out then.
+    """
+    if status == 404:
+        return _NOT_THERE_TEXT
     documented = _documented_successes(operation)
     if status not in documented:
         return f"answered with status {status}, which is not documented and counts as accepted"

@@ -73,12 +73,13 @@ class ForeignValueError(TypeError):
 def raise_interrupt(error: Exception) -> None:
     """Raise what came from outside while orjson asked a function, such as Ctrl-C, and which it hides behind its own.
 
-    So is what the handler of a signal raised, of whatever kind it is. A cause without a traceback is orjson's own:
-    older ones hide what Python says of a number that is too large, or of half an emoji.
+    So is what the handler of a signal raised, of whatever kind it is. An Exception as a cause without a traceback is
+    orjson's own: older ones hide what Python says of a number that is too large, or of half an emoji. Python 3.11
+    gives a cause no traceback; Ctrl-C is known even so, as is whatever else is no Exception.
     """
     raise_if_of_a_signal(error)
     cause = error.__cause__
-    if cause is None or cause.__traceback__ is None:
+    if cause is None or (cause.__traceback__ is None and isinstance(cause, Exception)):
         return
     if not isinstance(cause, ForeignValueError | InvalidRequestError | RecursionError):
         raise cause

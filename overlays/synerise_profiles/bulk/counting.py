@@ -9,6 +9,7 @@ import attrs
 
 from synerise_profiles._batching.attribution import Refusal
 from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles._core.instruments import count_rows
 
 from .journal_protocol import JournalEntry
@@ -19,10 +20,15 @@ __all__ = ["CountedChunk", "RowCounter"]
 
 @attrs.define
 class CountedChunk:
-    """A chunk whose accepted rows are counted; so many of the refused ones are written down."""
+    """A chunk whose accepted rows are counted; so many of the refused ones are written down.
+
+    `state` is that of a chunk whose fates are to go to the audit and to the journal; None where an earlier run wrote
+    them there.
+    """
 
     chunk: Chunk
     refused: Mapping[int, Refusal]
+    state: ChunkState | None = None
     recorded: int = 0
 
 

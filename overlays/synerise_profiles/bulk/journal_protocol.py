@@ -5,11 +5,13 @@ It stands apart from the journal itself, so that sqlite3 is loaded only where th
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import attrs
 
 from synerise_profiles._batching.attribution import Refusal
+from synerise_profiles._batching.batch import Chunk
+from synerise_profiles._batching.bisection import ChunkState
 from synerise_profiles_api.errors import SyneriseError
 
 __all__ = ["JournalEntry", "JournalError", "JournalMismatchError", "JournalProtocol", "mismatch_error"]
@@ -35,6 +37,19 @@ class JournalEntry:
     digest: bytes
     accepted: int
     refused: dict[int, Refusal]
+
+    @classmethod
+    def of(cls, state: ChunkState) -> Self:
+        """Make the entry of a chunk whose rows all have their fate."""
+        chunk, accepted = state.chunk, state.accepted
+        first, last = chunk.indexes[0], chunk.indexes[-1]
+        return cls(first_index=first, last_index=last, digest=chunk.digest(), accepted=accepted, refused=state.refused)
+
+    def difference(self, chunk: Chunk) -> str | None:
+        """Say that a chunk has other rows; None if it has these."""
+        first, last = self.first_index, self.last_index
+        is_same = (first, last, self.digest) == (chunk.indexes[0], chunk.indexes[-1], chunk.digest())
+        return None if is_same else f"rows {first} to {last} differ"
 
 
 class JournalProtocol(Protocol):

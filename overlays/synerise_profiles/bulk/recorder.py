@@ -75,6 +75,7 @@ class OutcomeRecorder:
         self.refused_fields: Counter[str] = Counter()  # by the server
         self.settled = None if settings.on_settled is None else SettledRows()
         self._counted: CountedChunk | None = None
+        self._unaudited: list[ChunkState] = []  # whose lines the audit could not take
         self._adding: dict[Stage, tuple[int, int]] = {}
         """By stage the row whose rejection was added last, and how many there were before it."""
         self.resumed_last: Chunk | None = None  # the last that an earlier run settled
@@ -90,25 +91,23 @@ class OutcomeRecorder:
         settled, function = self.settled, self._settings.on_settled
         if settled is None or function is None or not settled.has_news:
             return None
-        self.report.rejection_store.flush()
-        if self.journal is not None and self._write_journal(self.journal.flush) is None:
+        store, journal = self.report.rejection_store, self.journal
+        store.flush()
+        if store.problem is not None or (self._audit is not None and self._audit.is_behind):
             return None
-        if self.report.rejection_store.problem is not None:
+        if journal is not None and self._write_journal(journal.flush) is None:
             return None
         settled.told = settled.through
         return Call(function, settled.told, settled.end)
 
     def record_refusal(self, index: int, reference: Any, row: LetterRow, field: str, reason: str) -> bool:
         """Write down a row that the checks refused; return whether to read on."""
-        if reference is None:
-            reference = self._located(index)
+        reference = self._located(index) if reference is None else reference
         if self._explain is not None and row.holds == "fields":
             reason = self._explain(field, reason)
         if len(self.first_reasons) < _MAX_FIRST_REASONS and (self._reasons_are_ours or row.holds == "fields"):
             self.first_reasons.append(f"{field} {reason}" if _PLAIN_NAME.fullmatch(field) else reason)
         self._add_once(row, index=index, reference=reference, stage="check", reason=reason, field=field or None)
-        if self._audit is not None:
-            self.write_audit(self._audit.record_refusal, index, row.json, f"{field}: {reason}" if field else reason)
         if self.settled is not None:
             self.settled.add((index,))
         self._tell((index,), {0: "check"})
@@ -116,7 +115,7 @@ class OutcomeRecorder:
 
     def record_unread(self, rows: deque[tuple[int, Any]], reason: str) -> None:
         """Write down the rows, by their indexes, that a run did not come to, and that all rows have their fate."""
-        self._record_refused()
+        self._record_counted()
         while rows:
             index, row = rows[0]
             letter, reference, function = letter_of(row), None, reference_of(self._settings)
@@ -127,10 +126,10 @@ class OutcomeRecorder:
             with suppress(BaseException):  # the run has ended already, perhaps by this
                 reference = self._located(index) if function is None else function(row)
             self._add_once(letter, index=index, reference=reference, stage="unsent", reason=reason, field=None)
-            if self._audit is not None:
-                self.write_audit(self._audit.record_refusal, index, letter.json, reason, "unsent")
             self._tell((index,), {0: "unsent"})
             rows.popleft()  # last: what is cut off is done again
+        for state in self._unaudited if self._audit is not None and self.write_audit(self._audit.flush) else ():
+            self._record_in_journal(state)
         self.report.read = self.report.accepted + self.report.rejected_count()
 
     @property
@@ -142,30 +141,19 @@ class OutcomeRecorder:
         """Write down what became of a chunk, unless that was done."""
         if chunk_state.is_recorded:
             return
-        self._record_refused()  # of another one, where that was cut off
-        report, chunk, accepted = self.report, chunk_state.chunk, chunk_state.accepted
-        counted = CountedChunk(chunk, chunk_state.refused)
+        self._record_counted()  # of another one, where that was cut off
+        chunk, accepted = chunk_state.chunk, chunk_state.accepted
+        counted = CountedChunk(chunk, chunk_state.refused, chunk_state)
         # With the next two lines, as there is no call between: of what is counted the rest is written down at the end.
         chunk_state.is_recorded = True
         self._counted = counted
-        report.accepted += accepted
-        self._record_refused()
+        self.report.accepted += accepted
+        self._record_counted()
         if self._settle is not None:
             self._tell(chunk.indexes, {position: item.stage for position, item in chunk_state.refused.items()})
-        is_audited = self._audit is None or self.write_audit(self._audit.record, chunk_state)
-        if self.journal is not None and is_audited and not chunk_state.has_unsent:
-            entry = JournalEntry(
-                first_index=chunk.indexes[0],
-                last_index=chunk.indexes[-1],
-                digest=chunk.digest(),
-                accepted=chunk_state.accepted,
-                refused=chunk_state.refused,
-            )
-            self._write_journal(self.journal.record, chunk.number, entry)
         if self.settled is not None:
-            held = set[int]()
-            if not self.keeps_unsent:
-                held.update(at for at, item in chunk_state.refused.items() if item.stage == "unsent")
+            refused = {} if self.keeps_unsent else chunk_state.refused
+            held = {at for at, item in refused.items() if item.stage == "unsent"}
             if not held or self.journal is None:
                 self.settled.add(index for at, index in enumerate(chunk.indexes) if at not in held)
 
@@ -189,24 +177,20 @@ class OutcomeRecorder:
         Raises JournalMismatchError if that run had other rows there. `rows_are_built` says that code built them.
         """
         journal = self.journal
-        if journal is None:
-            return False
-        entry = journal.entry(chunk.number)
+        entry = None if journal is None else journal.entry(chunk.number)
         if entry is None:
-            if journal.is_finished:
+            if journal is not None and journal.is_finished:
                 raise self._mismatch("the input has more rows than the one that was sent")
             return False
-        if (entry.first_index, entry.last_index, entry.digest) != (chunk.indexes[0], chunk.indexes[-1], chunk.digest()):
-            raise self._mismatch(
-                f"rows {entry.first_index} to {entry.last_index} differ", rows_are_built=rows_are_built
-            )
-        self._record_refused()
-        report, rows, counted = self.report, len(chunk), CountedChunk(chunk, entry.refused)
+        if (problem := entry.difference(chunk)) is not None:
+            raise self._mismatch(problem, rows_are_built=rows_are_built)
+        self._record_counted()
+        count, counted = len(chunk), CountedChunk(chunk, entry.refused)
         # As in `record`.
         self._counted, self.resumed_last = counted, chunk
-        report.resumed += rows
-        report.accepted += entry.accepted
-        self._record_refused()
+        self.report.resumed += count
+        self.report.accepted += entry.accepted
+        self._record_counted()
         self._row_counter.skip(entry)
         if self.settled is not None:
             self.settled.add(chunk.indexes)
@@ -271,18 +255,30 @@ class OutcomeRecorder:
             raise error
 
     def _located(self, index: int) -> Any:
-        if self._locate is None:
-            return None
         try:
-            return self._locate(index)
+            return None if self._locate is None else self._locate(index)
         except Exception as error:  # noqa: BLE001 - as above
             return self._keep_failure(error)
 
-    def _record_refused(self) -> None:
-        """Write down the refused rows of a chunk that was counted; where that was cut off, a second call goes on."""
-        if self._counted is None:
+    def _record_counted(self) -> None:
+        """Write down what is left of a chunk that was counted; where that was cut off, a second call goes on."""
+        counted = self._counted
+        if counted is None:
             return
-        counted, chunk = self._counted, self._counted.chunk
+        self._record_refused(counted)
+        state = counted.state
+        if state is None or self._audit is None or self.write_audit(self._audit.record, state):
+            self._record_in_journal(state)
+        else:
+            self._unaudited += (state,)
+        self._counted = None
+
+    def _record_in_journal(self, state: ChunkState | None) -> None:
+        if self.journal is not None and state is not None and not state.has_unsent:
+            self._write_journal(self.journal.record, state.chunk.number, JournalEntry.of(state))
+
+    def _record_refused(self, counted: CountedChunk) -> None:
+        chunk = counted.chunk
         for position, sampled_row in chunk.sampled:
             sampled_row.is_accepted = position not in counted.refused
             sampled_row.reference = self._reference_of(chunk, position)
@@ -290,20 +286,26 @@ class OutcomeRecorder:
             refusal, reference = counted.refused[position], self._reference_of(chunk, position)
             row, index = LetterRow(chunk.row_bytes(position)), chunk.indexes[position]
             self.refused_fields.update([refusal.field] if refusal.field and refusal.stage == "server" else [])
-            told = {"reason": refusal.reason, "field": refusal.field, "group": refusal.group}
-            self._add_once(row, index=index, reference=reference, stage=refusal.stage, **told)
+            told: dict[str, Any] = {"reason": refusal.reason, "field": refusal.field, "group": refusal.group}
+            self._add_once(row, index=index, reference=reference, stage=refusal.stage, is_sent=True, **told)
             counted.recorded += 1
         if counted.refused:
             self.report.rejection_store.flush()
-        self._counted = None
 
-    def _add_once(self, row: LetterRow, *, index: int, stage: Stage, **fields: Any) -> None:
-        """Add the rejection of a row, unless an interruption came behind it and all is done again."""
-        counts = self.report.by_stage
-        if any(last == index and before < counts[of] for of, (last, before) in self._adding.items()):
-            return
-        self._adding[stage] = index, counts[stage]
-        self._add_rejection(row, index=index, stage=stage, **fields)
+    def _add_once(self, row: LetterRow, *, index: int, stage: Stage, is_sent: bool = False, **fields: Any) -> None:
+        """Add the rejection of a row, unless an interruption came behind it and all is done again.
+
+        Of one that `is_sent` the audit gets its line with its chunk.
+        """
+        counts, audit = self.report.by_stage, None if is_sent else self._audit
+        added = next((of for of, (last, before) in self._adding.items() if last == index and before < counts[of]), None)
+        if added is None:
+            if audit is not None:
+                audit.note_refusal(index, row.json, stage, fields["field"], fields["reason"])
+            self._adding[stage] = index, counts[stage]
+            self._add_rejection(row, index=index, stage=stage, **fields)
+        if audit is not None:
+            self.write_audit(audit.record_refusal, index, added or stage)
 
     def _write_journal(self, write: Callable[..., bool | None], *values: Any) -> bool | None:
         """Write to the journal; None if that failed: the run ends then, once what is in flight is answered."""
@@ -326,9 +328,7 @@ class OutcomeRecorder:
 
     def _reference_of(self, chunk: Chunk, position: int) -> Any:
         """Return what the caller knows a row by, or where its source says that it stands."""
-        if chunk.references is not None:
-            return chunk.references[position]
-        return self._located(chunk.indexes[position])
+        return self._located(chunk.indexes[position]) if chunk.references is None else chunk.references[position]
 
     def _add_rejection(self, row: LetterRow, **fields: Any) -> None:
         fields["reason"] += hidden_in_refused(self._batch_operation, row.json, fields["stage"], fields["field"])

@@ -28,7 +28,6 @@ from synerise_profiles._core.wording import counted, raised_text
 from synerise_profiles._validation.unknown_names import refuse_unknown_nulls, refuse_unknown_salts
 from synerise_profiles_api.errors import InvalidRequestError
 
-from .dead_letter import RejectionStore
 from .engine import Engine
 from .journal_protocol import JournalMismatchError, JournalProtocol
 from .letter_file import LetterFile, open_letters
@@ -115,7 +114,7 @@ class BulkRun:
         self._letter_problem: str | None = None
         self._opened: tuple[Engine, OutcomeRecorder] | None = None
         self._is_logged = self._is_noted = self._is_told = False
-        files = (self._close_letters, self._add_notes, self._sync_audit, self._close_audit, self._close_journal)
+        files = (self._close_letters, self._sync_audit, self._add_notes, self._close_audit, self._close_journal)
         self._last_steps = LastSteps(self._end_engine, self._log_end, *files)
         self.report = Report(operation=batch_operation.operation.name, unit=getattr(source, "unit", "row"))
         self._holder, holder.report, holder.complete = holder, self.report, self._complete
@@ -159,15 +158,12 @@ class BulkRun:
             problem, at_end = engine.problem or recorder.problem or self._letter_problem, self._letter_problem
             if problem and at_end and at_end.startswith(problem):  # it says where they are, too
                 problem = at_end
-            _raise_what_stopped(engine, recorder, self.report.rejection_store, problem)
+            _raise_what_stopped(engine, recorder, problem, "" if self._audit is None else self._audit.left_text)
 
     def start_verification(self) -> Verifier | DeletionVerifier | None:
         """Begin to read a sample of the run back, where that was asked for and the run came to an end."""
-        engine, settings, operation = (
-            None if self._opened is None else self._opened[0],
-            self._settings,
-            self._batch_operation,
-        )
+        engine = None if self._opened is None else self._opened[0]
+        settings, operation = self._settings, self._batch_operation
         if engine is None or engine.sample is None or engine.problem is not None:
             return None
         concurrency, within = settings.concurrency, settings.verify_within
@@ -191,6 +187,8 @@ class BulkRun:
             for ending in endings(error, self._handled):
                 attach_report(ending, self.report)
                 self.report.rejection_store.tell_problem(ending)
+                if self._audit is not None:
+                    self._audit.tell_left(ending)
 
     def _complete(self, error: BaseException) -> None:
         with SignalHold():
@@ -235,10 +233,10 @@ class BulkRun:
         self._letter_problem = store.problem
 
     def _add_notes(self, _: BaseException | None) -> None:
-        """Add the notes of the source, and of the letters, to the report."""
+        """Add the notes of the source, of the letters and of the audit to the report."""
         found: list[Mapping[str, int] | None] = [None if self._letters is None else self._letters.end_notes]
         if self._opened is not None:
-            found.append(getattr(self._source, "notes", None))
+            found += [getattr(self._source, "notes", None), None if self._audit is None else self._audit.left_notes]
         if self._letter_problem is not None:
             found.append({self._letter_problem: 1})
         if self._is_noted or not any(found):
@@ -270,16 +268,16 @@ def end_by(run: BulkRun | None, holder: ReportHolder, batch_operation: BatchOper
         holder.report = Report(operation=batch_operation.operation.name)
 
 
-def _raise_what_stopped(engine: Engine, recorder: OutcomeRecorder, store: RejectionStore, problem: str | None) -> None:
-    """Raise why a run ended early, if it did."""
+def _raise_what_stopped(engine: Engine, recorder: OutcomeRecorder, problem: str | None, left_text: str) -> None:
+    """Raise why a run ended early, if it did; `left_text` names the rows that the audit has no line of."""
     if recorder.journal_error is not None:
         raise recorder.journal_error
     if problem is None:
         return
     if engine.problem is None:  # it came when the file was closed
         LOGGER.info("%s: bulk run stopped (a file of it cannot be written)", engine.report.operation)
-    error = BulkStoppedError(problem, engine.report, too_many_rejected=problem == recorder.limit_problem)
-    raise error from first_error(engine.error, recorder.audit_error, store.error)
+    error = BulkStoppedError(problem + left_text, engine.report, too_many_rejected=problem == recorder.limit_problem)
+    raise error from first_error(engine.error, recorder.audit_error, engine.report.rejection_store.error)
 
 
 def _log_start(engine: Engine, settings: BulkSettings) -> None:

@@ -93,6 +93,18 @@ class AppendFile(WrittenFile):
             self._end, self._mark = end, mark
             return end
 
+    def write_once(self, content: bytes, start: int) -> None:
+        """Add whole lines to a file that is locked, unless an interruption came behind that.
+
+        `start` is the size that the file had before; of what an interruption cut off, all is written again.
+        """
+        found = read_at(self._descriptor, max(0, self.size - start), start)
+        line = found.removeprefix(b"\n")
+        if line != content:
+            if found and content.startswith(line):
+                self.cut_to(start)
+            self.write(content)
+
     def commit(self, tail_from: Callable[[], int | None] | None = None) -> None:  # noqa: ARG002 - all of it is there
         """Raise OSError if what was written has no name any more, or was changed."""
         with contextlib.nullcontext() if self._is_locked else held(self._descriptor):

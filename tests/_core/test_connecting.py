@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import anyio
 import httpcore
+import httpx
 import pytest
 
 from synerise_profiles import AsyncSynerise, ConfigurationError, InvalidRequestError, Synerise
@@ -164,6 +165,92 @@ def test_ctrl_c_in_the_handshake_of_tls_leaves_no_socket_open(monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             connect("127.0.0.1", port, ssl.create_default_context(), 30.0)
         gc.collect()  # a ResourceWarning would be an error
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError(), OSError(), ValueError()])
+def test_what_a_handler_raises_in_a_given_transport_reaches_the_caller(error: Exception) -> None:
+    """Httpx takes it for a fault of the connection; sent again, the call would go on though it was to end."""
+
+    def handle(_number: int, _frame: object) -> NoReturn:
+        raise error
+
+    class Stream(httpcore.NetworkStream):
+        def write(self, buffer: bytes, timeout: float | None = None) -> None:
+            sent.append(buffer)
+
+        def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+            try:
+                signal.raise_signal(signal.SIGUSR1)
+            except TimeoutError as caught:  # as a stream of httpcore does
+                raise httpcore.ReadTimeout from caught
+            except OSError as caught:
+                raise httpcore.ReadError from caught
+            return b""
+
+        def close(self) -> None:
+            pass
+
+        def get_extra_info(self, info: str) -> None:
+            return None
+
+    class Backend(httpcore.NetworkBackend):
+        def connect_tcp(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+            return Stream()
+
+    sent: list[bytes] = []
+    transport = httpx.HTTPTransport()
+    transport._pool = httpcore.ConnectionPool(network_backend=Backend())
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with (
+            Synerise(token="t", base_url="http://127.0.0.1:1", transport=transport) as client,
+            pytest.raises(type(error)) as caught,
+        ):
+            client.tags.list()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is error
+    assert 1 == sum(piece.startswith(b"GET") for piece in sent)
+
+
+def test_what_a_handler_raised_before_is_not_raised_again() -> None:
+    """A caller may make a call while it handles that; a fault of the connection is what it is."""
+
+    def handle(_number: int, _frame: object) -> NoReturn:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        with Synerise(
+            token="t", base_url="http://127.0.0.1:1", transport=httpx.HTTPTransport(), max_retries=0
+        ) as client:
+            try:
+                signal.raise_signal(signal.SIGUSR1)
+            except TimeoutError:
+                with pytest.raises(APIConnectionError, match="no connection"):
+                    client.tags.list()
+            else:
+                pytest.fail("the handler was not called")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://x:99999", "http://ho st:1", "//x:80"])
+def test_a_proxy_of_the_environment_is_checked_as_a_given_one(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """It would be told as a name that was not found, at each call."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    monkeypatch.delenv("https_proxy", raising=False)
+    with (
+        Synerise(token="t", base_url="https://example.invalid") as client,
+        pytest.raises(ConfigurationError, match="HTTPS_PROXY"),
+    ):
+        client.tags.list()
+
+
+def test_a_name_that_no_host_can_have_is_not_found() -> None:
+    """One of its labels is longer than names allow."""
+    with pytest.raises(httpcore.ConnectError):
+        connect(f"{'a' * 70}.invalid", 1, None, 1.0)
 
 
 @pytest.mark.parametrize("place", ["importlib.metadata.version", "httpx.create_ssl_context"])

@@ -755,11 +755,11 @@ def test_variable_for_certificates_that_names_another_kind(monkeypatch: pytest.M
 def test_several_folders_of_certificates_are_looked_at_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """OpenSSL takes a list of them; and a name that is too long is told as such."""
     with Synerise(token="t", base_url="https://127.0.0.1:9", max_retries=0) as client:
-        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path), str(tmp_path)]))
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "absent"), str(tmp_path)]))
         with pytest.raises(APIConnectionError, match="nothing listens"):
             client.send(request())
     with Synerise(token="t", base_url="https://127.0.0.1:9") as client:
-        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path), str(tmp_path / "absent")]))
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(tmp_path / "absent"), str(tmp_path / "absent")]))
         with pytest.raises(ConfigurationError, match="SSL_CERT_DIR: what it names is not there"):
             client.send(request())
         monkeypatch.setenv("SSL_CERT_FILE", "a" * 5000)

@@ -69,7 +69,8 @@ def _is_header_text(value: str) -> bool:
     return value.isascii() and value.isprintable() and value == value.strip()
 
 
-def _is_proxy_url(value: object) -> bool:
+def is_proxy_url(value: object) -> bool:
+    """Whether a value can be the URL of a proxy."""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         return False
     try:
@@ -95,7 +96,7 @@ _REQUEST_HOOK: Final = optional_function("request", "attempt", error=configurati
 _RESPONSE_HOOK: Final = optional_function("result", error=configuration_error)
 _RETRY_POLICY: Final = instance_of(RetryPolicy, expected="a RetryPolicy", error=configuration_error)
 _PROXY_URL: Final = SettingValidator(
-    _is_proxy_url,
+    is_proxy_url,
     "expected a URL that begins with http://, https://, socks5:// or socks5h:// and names a host",
     configuration_error,
 )

@@ -18,7 +18,7 @@ from synerise_profiles_api.json_values import raise_if_of_a_signal
 
 from .async_connection_pool import AsyncLeasingTransport
 from .base_url import is_loopback
-from .config import Options
+from .config import Options, is_proxy_url
 from .connection_pool import LeasingTransport
 from .proxy_transport import ProxyTransport
 
@@ -58,6 +58,8 @@ def _open(options: Options, leasing: Callable[..., T], by_httpx: Callable[..., T
             max_connections=options.max_connections,
             max_response_bytes=options.max_response_bytes,
         )
+    if not is_proxy_url(proxy):
+        raise _unusable_proxy(ValueError())
     try:
         return by_httpx(verify=ssl_context(options), proxy=proxy, limits=_limits(options))
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -109,16 +111,21 @@ def _certificate_problem() -> str | None:
     for variable, kind, fits in (("SSL_CERT_FILE", "file", Path.is_file), ("SSL_CERT_DIR", "folder", Path.is_dir)):
         given = os.environ.get(variable) or ""
         names = given.split(os.pathsep) if variable == "SSL_CERT_DIR" else [given]  # OpenSSL takes several folders
-        for name in filter(None, names):
-            try:
-                if fits(Path(name)):
-                    continue
-                problem = f"is no {kind}" if Path(name).exists() else "is not there"
-            except OSError as failure:  # such as a name that is too long
-                raise_if_of_a_signal(failure)
-                problem = f"cannot be looked at: {failure.strerror}"
-            return f"{variable}: what it names {problem}; correct the variable, or unset it"
+        problems = [_path_problem(name, kind, fits) for name in filter(None, names)]
+        if problems and all(problems):  # OpenSSL passes over a folder that is not there
+            return f"{variable}: what it names {problems[0]}; correct the variable, or unset it"
     return None
+
+
+def _path_problem(name: str, kind: str, fits: Callable[[Path], bool]) -> str:
+    """Say what is wrong with the path of a file or folder; nothing if it is one."""
+    try:
+        if fits(Path(name)):
+            return ""
+        return f"is no {kind}" if Path(name).exists() else "is not there"
+    except OSError as error:  # such as a name that is too long
+        raise_if_of_a_signal(error)
+        return f"cannot be looked at: {error.strerror}"
 
 
 def find_proxy(options: Options) -> str | None:

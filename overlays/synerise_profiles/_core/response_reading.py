@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 import time
 import zlib
 from collections.abc import Generator, Iterator, Mapping
@@ -22,6 +23,8 @@ import httpx
 
 from synerise_profiles.errors import ConfigurationError
 from synerise_profiles_api.json_values import is_of_a_signal
+
+from .error_chain import first_error
 
 __all__ = [
     "CUT_SHORT",
@@ -45,6 +48,7 @@ _PIECE_BYTES: Final = 256 * 1024
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 _BEGUN: Final = "send_request_headers.started"
 _REFUSED: Final = "send_request_headers.failed"
+_MAX_CAUSES: Final = 20
 _SENT_ONCE: Final = ("POST", "PATCH")
 _FAILED: Final = frozenset({"send_request_headers.failed", "send_request_body.failed"})
 
@@ -190,13 +194,16 @@ class RequestTrace:
     @contextlib.contextmanager
     def told_by_step(self) -> Generator[None]:
         """Raise what goes wrong before the request itself as what it is: there is no connection yet."""
+        handled = sys.exception()  # by a caller who calls amid that; it came before
         try:
             with self._told_by_step():
                 yield
         except (ConfigurationError, MemoryError):
             raise
         except Exception as error:
-            if not self._is_given or is_of_a_signal(error):
+            if (raised := _of_a_signal(error, handled)) is not None:
+                raise raised from raised.__cause__
+            if not self._is_given:
                 raise
             is_unsent = self._is_told and not self._has_begun
             may_be_second = self._method not in _SENT_ONCE and not is_unsent
@@ -218,6 +225,18 @@ class RequestTrace:
             if self._is_told and not self._has_begun:
                 raise UnsentRequestError(str(error)) from None
             raise
+
+
+def _of_a_signal(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """Return what the handler of a signal raised, where httpx took that for a fault of the connection."""
+    found: BaseException | None = error
+    for _ in range(_MAX_CAUSES):  # exceptions may be causes of each other
+        if found is None or found is handled:
+            return None
+        if is_of_a_signal(found):
+            return found
+        found = first_error(found.__cause__, found.__context__)  # httpcore cuts off causes
+    return None
 
 
 def is_success(status: int) -> bool:

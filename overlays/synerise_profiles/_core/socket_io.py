@@ -17,12 +17,14 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
 
 from synerise_profiles_api.json_values import raise_if_of_a_signal
+
+from .signal_hold import SignalHold
 
 __all__ = [
     "MAX_PIECE_BYTES",
@@ -65,7 +67,7 @@ def connect_any(
     """Connect to one address of a host after the other, each with its share of the time. Raises as `connect` does."""
     deadline = _moment_in(seconds)
     with _told():
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _addresses_of(host, port)
         failure: Exception = OSError("no address")
         for left, address in zip(range(len(found), 0, -1), found, strict=True):
             try:
@@ -77,6 +79,13 @@ def connect_any(
             raise failure
         finally:
             del failure  # it holds this frame, which must not hold it too
+
+
+def _addresses_of(host: str, port: int) -> Sequence[SocketAddress]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # one of its labels is too long
+        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
 
 
 @contextlib.contextmanager
@@ -106,11 +115,14 @@ def _connect_to(address: SocketAddress, seconds: float | None) -> socket.socket:
 
 def _with_tls(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: float) -> ssl.SSLSocket:
     """Agree on keys with the server; from here on this socket stands for the other one, which is no more of use."""
-    secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    secure: ssl.SSLSocket | None = None
     try:
+        with SignalHold():  # a handler that raises amid this would leave two objects that close one descriptor
+            secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         _once_ready(secure, lambda _: secure.do_handshake(), None, _seconds_until(deadline), writes=False)
     except BaseException:
-        secure.close()
+        if secure is not None:
+            secure.close()
         raise
     return secure
 

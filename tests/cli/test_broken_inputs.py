@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +216,15 @@ def test_the_status_of_an_error_goes_by_what_was_sent(error: Exception, report: 
     described = describe_error(ended)
     assert described is not None
     assert described.status == status
+
+
+@pytest.mark.parametrize(("sent", "status"), [(0, 3), (1, 1)])
+def test_a_query_that_fails_midway_ends_as_other_inputs_do(sent: int, status: int) -> None:
+    """With the status of a database that cannot be reached only where nothing was sent."""
+    error = sqlite3.OperationalError("malformed JSON")
+    attach_report(error, Report(operation="x", read=9, requests=sent))
+    described = describe_error(error)
+    assert described == ("--sql: malformed JSON", status)
 
 
 @pytest.mark.parametrize("write", [write_cut_gzip, write_cut_array])

@@ -459,11 +459,23 @@ def test_an_export_that_does_not_fit_can_be_taken_up_again(
     )
     ordered, note, problem = done.stderr.splitlines()
     task = ordered.removeprefix("ordered: ")
-    assert f"`synerise-profiles export resume {task}`" in note
+    assert f"`synerise-profiles export resume {task} --output FILE`" in note
     assert problem == f"synerise-profiles: x.{form}: File too large"
     assert (done.returncode, done.stdout) == (1, "")
     again = call(tmp_path, "export", "resume", task, "--output", f"x.{form}", env=env)
     assert (again.returncode, again.stdout.decode()) == (0, f"400 records written to x.{form}\n")
+
+
+@pytest.mark.parametrize("words", [("run", "--body", "order.json"), ("resume", "7f-3")])
+def test_an_export_without_a_file_to_write_is_refused(
+    tmp_path: Path, env: dict[str, str], words: tuple[str, ...]
+) -> None:
+    """Before anything is ordered, by the name of the flag."""
+    (tmp_path / "order.json").write_text(json.dumps(ORDER))
+    done = call(tmp_path, "export", *words, env=env)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"--output" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_an_export_whose_page_cannot_be_read_is_named(tmp_path: Path, sandbox: Sandbox, env: dict[str, str]) -> None:
@@ -473,7 +485,7 @@ def test_an_export_whose_page_cannot_be_read_is_named(tmp_path: Path, sandbox: S
     words = ("export", "run", "--body", "order.json", "--output", "x.csv", "--max-retries", "0")
     done = call(tmp_path, *words, env=env)
     ordered, note, _ = done.stderr.decode().splitlines()
-    assert f"`synerise-profiles export resume {ordered.removeprefix('ordered: ')}`" in note
+    assert f"`synerise-profiles export resume {ordered.removeprefix('ordered: ')} --output FILE`" in note
     assert done.returncode == 3
 
 

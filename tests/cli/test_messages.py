@@ -194,7 +194,7 @@ SAID_BY_PROGRAMS = {
     ),
     "it goes on at the server, and client.exports.resume('7f-3') waits for it again. If this status means that the "
     "export has ended, say what it means by statuses={'X': 'failed'}": (
-        "it goes on at the server, and `synerise-profiles export resume 7f-3` waits for it again."
+        "it goes on at the server, and `synerise-profiles export resume 7f-3 --output FILE` waits for it again."
     ),
     "  and 7 more; write_html() and write_jsonl() hold all of them": "  and 7 more; --html and --save hold all of them",
     "more than max_gone_rate=0.02: nothing was done": "more than --max-gone-rate 0.02: nothing was done",

@@ -136,7 +136,7 @@ def test_an_export_that_takes_too_long_says_how_to_go_on(
         _, err = told(capsys, 4, *words)
     ordered, problem = err.splitlines()
     task = ordered.removeprefix("ordered: ")
-    assert f"`synerise-profiles export resume {task}` waits for it again" in problem
+    assert f"`synerise-profiles export resume {task} --output FILE` waits for it again" in problem
     assert not Path("x.csv").exists()
 
 

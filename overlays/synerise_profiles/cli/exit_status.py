@@ -64,10 +64,11 @@ class DescribedError(NamedTuple):
 def describe_error(error: BaseException) -> DescribedError | None:
     """Return what an exception means to who called the command; None for a defect, which is to be seen whole.
 
-    What is wrong with an input or a file of a run is USAGE only where nothing was sent before.
+    What is wrong with an input or a file of a run has a status of its own only where nothing was sent before.
     """
     described = _describe(error)
-    if described is not None and described.status == USAGE and _has_sent(error):
+    is_of_input = described is not None and (described.status == USAGE or database_problem(error) is not None)
+    if described is not None and is_of_input and _has_sent(error):
         return described._replace(status=REFUSED)
     return described
 

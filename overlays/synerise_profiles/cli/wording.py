@@ -13,7 +13,7 @@ _SAME_FILE: Final = re.compile(r"(?<=is the same file as )[a-z_]+(?=;)")
 _PATTERNS: Final = (
     (re.compile(r", give transform=, a function that returns .*?, or import"), ", or import"),
     (re.compile(r"give a file object: open\(path, encoding=.*?\)"), "write it as UTF-8"),
-    (re.compile(r"client\.exports\.resume\('?([^')]*)'?\)"), r"`synerise-profiles export resume \1`"),
+    (re.compile(r"client\.exports\.resume\('?([^')]*)'?\)"), r"`synerise-profiles export resume \1 --output FILE`"),
     (re.compile(r" If this status means that the export has ended, say what it means by statuses=\{.*?\}\.?"), ""),
 )
 """What only a program can do, and its end: what is said instead of it."""

@@ -36,7 +36,7 @@ def _waiting(function: F) -> F:
         ("--output", {"required": True, "metavar": "FILE", "help": "File to write: .csv, .jsonl or .arrow."}),
     )
     for name, details in flags:
-        function = click.option(name, default=None, **details)(function)
+        function = click.option(name, **details)(function)
     return function
 
 

@@ -150,14 +150,16 @@ def apply(
 
 def _tell_end(error: BaseException, *, as_json: bool) -> None:
     """Print what is merged, whatever ended it; raise the error by which the command ends instead, if there is one."""
-    from synerise_profiles.merges import MergeSetResult, MergeStoppedError, report_of  # noqa: PLC0415 - as above
+    from synerise_profiles.merges import AuditError, MergeSetResult, MergeStoppedError, report_of  # noqa: PLC0415
 
     result = report_of(error)
     if not isinstance(result, MergeSetResult):
         return
     _tell_result(result, as_json=as_json)
     if isinstance(error, MergeStoppedError):
-        text = f"{as_flags(error.problem)}. The audit says what is merged; run it again to go on"
+        is_audited = not isinstance(error.__cause__, AuditError)
+        hint = "The audit says what is merged; run it again to go on" if is_audited else "Mend that, and run it again"
+        text = f"{as_flags(error.problem)}. {hint}"
         raise CommandError(text, REFUSED) from None
     if isinstance(error, KeyboardInterrupt) and not as_json:
         click.echo("The same command goes on where this one stopped: the audit says what is merged.", err=True)

@@ -796,7 +796,7 @@ def test_a_damaged_line_is_a_refused_row(
         assert (rejection.index, rejection.stage) == (number - 1, "check")
         assert rejection.reason == f"line {number} is damaged: it holds no letter any more; mend it by hand"
         assert report.by_operation["profiles.upsert_batch"].rejected == 1
-        assert f"line {number} is damaged, or was cut off by a crash, and counts as refused" in report.summary()
+        assert f"line {number} is damaged, or was cut off by a crash: mend it by hand" in report.summary()
         if target is not None:
             assert target.read_bytes() == damaged
             assert replay(target, dead_letter=target).rejected_count() == 1  # and so it is told again

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LetterGoneError", "LetterGroup", "ReplayFile"]
 
-_DAMAGED_TEXT: Final = "line {} is damaged, or was cut off by a crash, and counts as refused: mend it by hand"
+_DAMAGED_TEXT: Final = "line {} is damaged, or was cut off by a crash: mend it by hand"
 
 
 class LetterGoneError(OSError):

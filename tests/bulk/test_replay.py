@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import gzip
 import inspect
 import os
 import signal
@@ -748,7 +749,7 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, replay: Replay, lette
     text = "line {} was cut off by a crash, and holds no letter any more"
     for cut in (1, 12, 30, 60, len(whole) - 2):
         letters.write_bytes(whole + whole[:cut])
-        left = whole[:cut] + b"\n" if cut > len('{"version":1,"operation":"') else b""
+        left = whole[:cut] if cut > len('{"version":1,"operation":"') else b""
         report = replay(letters, dead_letter=letters)
         assert (report.accepted, letters.read_bytes()) == (1, left)
         assert report.notes == {text.format(2): 1}
@@ -761,11 +762,77 @@ def test_a_line_that_was_cut_off_is_told(client: Synerise, replay: Replay, lette
 def test_a_line_that_was_cut_off_stays_behind_what_is_refused(replay: Replay, letters: Path) -> None:
     """The new letters come first, and a second replay reads both."""
     bad, cut = line(row={"email": 1}), line()[:40]
-    letters.write_bytes(cut + b"\n" + bad)
+    letters.write_bytes(bad + cut)
     assert replay(letters, dead_letter=letters).by_stage["check"] == 1
     first, last = letters.read_bytes().splitlines()
     assert (orjson.loads(first)["row"], last) == ({"email": 1}, cut)
     assert replay(letters, dead_letter=letters).read == 1
+
+
+WHOLE = line(row={"customId": "a", "attributes": {"city": "Gdynia"}})
+DAMAGES = {
+    "half is missing": WHOLE[:110] + b"\n",
+    "NUL in it": WHOLE[:100] + b"\0" * 20 + WHOLE[120:],
+    "NUL over a line's end": WHOLE[:-9] + b"\0" * 40 + WHOLE[40:],
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGES.values(), ids=list(DAMAGES))
+@pytest.mark.parametrize("place", ["first", "middle", "last", "alone"])
+def test_a_damaged_line_is_a_refused_row(
+    replay: Replay, sandbox: Sandbox, letters: Path, damaged: bytes, place: str
+) -> None:
+    """Only the end of a file can be cut off by a crash: any other line stays a letter of every new file, as it was."""
+    before, behind = place in ("middle", "last"), place in ("first", "middle")
+    new = letters.with_name("new.jsonl")
+    for target in (None, new, letters):
+        sandbox.reset()
+        letters.write_bytes(WHOLE * before + damaged + line(row={"customId": "b"}) * behind)
+        report = replay(letters, dead_letter=target)
+        counts = report.read, report.accepted, report.rejected_count(), report.by_stage["check"]
+        assert (counts, report.complete) == ((before + 1 + behind, before + behind, 1, 1), True)
+        number = 1 + before
+        (rejection,) = report.rejected
+        assert (rejection.index, rejection.stage) == (number - 1, "check")
+        assert rejection.reason == f"line {number} is damaged: it holds no letter any more; mend it by hand"
+        assert report.by_operation["profiles.upsert_batch"].rejected == 1
+        assert f"line {number} is damaged, or was cut off by a crash: mend it by hand" in report.summary()
+        if target is not None:
+            assert target.read_bytes() == damaged
+            assert replay(target, dead_letter=target).rejected_count() == 1  # and so it is told again
+            assert target.read_bytes() == damaged
+
+
+def test_damaged_lines_stand_among_many_letters(client: Synerise, letters: Path) -> None:
+    """Also where the rejections are read from the file; one of which too little is left is counted alone."""
+    bad, torn = line(row={"email": 1}), DAMAGES["half is missing"]
+    letters.write_bytes(bad * 1001 + torn + b'{"version":1,\n' + bad)
+    report = client.bulk.replay(letters, dead_letter=letters)
+    assert [rejection.index for rejection in report.rejected] == [*range(1001), 1003, 1001, 1002]
+    assert (report.read, report.rejected_count(), report.by_operation["unknown"].rejected) == (1004, 1004, 1)
+    assert letters.read_bytes().splitlines(keepends=True)[1002:] == [torn]
+
+
+def test_a_damaged_line_stays_where_a_replay_ends_early(sandbox: Sandbox, letters: Path) -> None:
+    """In the old file where nothing was read, else in the new one."""
+    new, torn = letters.with_name("new.jsonl"), DAMAGES["NUL in it"]
+    letters.write_bytes(WHOLE + torn + line(row={"email": 1}) * 2 + WHOLE)
+    with (
+        Synerise(api_key=sandbox.api_key, base_url=sandbox.url) as client,
+        pytest.raises(BulkStoppedError) as caught,
+    ):
+        client.bulk.replay(letters, dead_letter=new, max_errors=0)
+    assert caught.value.report.rejected_count() == len(caught.value.report.rejected)
+    assert new.read_bytes().endswith(torn)
+
+
+def test_packed_letters_are_told(client: Synerise, letters: Path) -> None:
+    """By what they are, whole or cut off, before anything is sent."""
+    for packed in (gzip.compress(WHOLE), gzip.compress(WHOLE)[:40]):
+        letters.write_bytes(packed)
+        for read in (client.bulk.replay, lambda path: list(read_dead_letter(path))):
+            with pytest.raises(InvalidRequestError, match="is a gzip file, in which no letters are read; unpack it"):
+                read(letters)
 
 
 @pytest.mark.parametrize(

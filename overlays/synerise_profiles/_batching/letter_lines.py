@@ -114,13 +114,24 @@ def _version_in(lines: Iterable[bytes], *, is_known: bool = False) -> int | None
 class LetterLine:
     """A line of a file of dead letters: its number, counted from 1, where it begins, how it stands, and its letter.
 
-    The letter is None where a crash cut the line off.
+    The letter is None where a crash cut the line off, or it is damaged.
     """
 
     number: int
     offset: int
     content: bytes = attrs.field(repr=False)
     letter: dict[str, Any] | None = attrs.field(repr=False)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is no letter, and was not the end of the file at a crash: what is behind it was written."""
+        return self.letter is None and self.content.endswith(b"\n")
+
+    @property
+    def operation(self) -> str:
+        """The operation that a line without a letter still names, if any."""
+        head = _LETTER_PATTERN.match(self.content)
+        return "" if head is None else head[2].decode()
 
 
 def scan_letters(lines: Iterable[bytes]) -> Iterator[LetterLine]:
@@ -157,7 +168,10 @@ def load_letter(line: bytes) -> Any:
 
 def _letter_of(line: bytes, number: int) -> dict[str, Any] | None:
     from synerise_profiles._readers.exact_json import LossyJsonError  # noqa: PLC0415 - as in `load_letter`
+    from synerise_profiles._readers.packed import GZIP_MAGIC  # noqa: PLC0415 - likewise
 
+    if number == 1 and line.startswith(GZIP_MAGIC):
+        raise InvalidRequestError("is a gzip file, in which no letters are read; unpack it first", field="path")
     try:
         letter: Any = load_letter(line)
     except LossyJsonError as error:

@@ -47,6 +47,7 @@ class RejectionStore:
     _max_in_memory: int = _MAX_MEMORY_ITEMS
     entering: tuple[Rejection, LetterRow] | None = attrs.field(default=None, init=False)
     _in_memory: list[Rejection] = attrs.field(factory=list[Rejection], init=False)
+    _without_line: list[Rejection] = attrs.field(factory=list[Rejection], init=False)
     _is_all_in_memory: bool = attrs.field(default=True, init=False)
 
     def write_to(self, letters: LetterFile) -> None:
@@ -80,6 +81,11 @@ class RejectionStore:
         counts[stage] += 1  # with the line before, as there is no call between
         self.enter()
 
+    def add_without_line(self, rejection: Rejection, counts: dict[Stage, int]) -> None:
+        """Keep and count a rejection of which no line is written, as that of its letter stands for it."""
+        self._without_line += (rejection,)
+        counts[rejection.stage] += 1
+
     def enter(self) -> None:
         """Keep what is entering, if anything is, or was when an interruption cut in."""
         if self.entering is None:
@@ -106,9 +112,10 @@ class RejectionStore:
         self.enter()
         if self._is_all_in_memory or self._file is None:
             yield from list(self._in_memory)
-            return
-        for line in self._file.lines():
-            yield parse(orjson.loads(line))
+        else:
+            for line in self._file.lines():
+                yield parse(orjson.loads(line))
+        yield from list(self._without_line)
 
     def flush(self) -> None:
         """Hand to the operating system what was written, so that it survives the process."""

@@ -92,7 +92,7 @@ def read_dead_letter(path: str | os.PathLike[str], mapping: CellMapping | None =
 def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the letters of a file, those of orders whose lines came apart as parts.
 
-    A line that a crash cut off is left out, with a word in the log.
+    A line that a crash cut off, or that is damaged, is left out, with a word in the log.
     """
     from synerise_profiles._readers.block_reader import FileWatch  # noqa: PLC0415 - most programs read none
 
@@ -107,7 +107,8 @@ def _read_letters(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             if line.letter is None or watch.has_moved:
                 _check_unchanged(watch)
             if line.letter is None:
-                LOGGER.warning("line %d of the dead letters was cut off by a crash; it is left out", line.number)
+                cause = " by a crash, or is damaged" if line.is_damaged else " by a crash"
+                LOGGER.warning("line %d of the dead letters was cut off%s; it is left out", line.number, cause)
             else:
                 yield parts.mark(line.letter)
         _check_unchanged(watch)

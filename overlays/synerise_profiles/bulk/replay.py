@@ -18,7 +18,7 @@ import attrs
 
 from synerise_profiles._batching.attribution import Stage
 from synerise_profiles._batching.bisection import ChunkState
-from synerise_profiles._batching.letters import LetterHead, LetterRow
+from synerise_profiles._batching.letters import LETTER_START, LetterHead, LetterRow
 from synerise_profiles._batching.thresholds import Thresholds
 from synerise_profiles._core.arguments import taken_by
 from synerise_profiles._core.error_chain import first_error
@@ -34,7 +34,7 @@ from .letter_reader import CellMapping
 from .recorder import OutcomeRecorder
 from .replay_file import LetterGoneError, LetterGroup, ReplayFile
 from .replay_methods import ReplayMethod, replay_methods
-from .replay_report import OperationCounts, ReplayReport
+from .replay_report import OperationCounts, ReplayReport, refuse_damaged
 from .replay_rows import LetterRows, Transform, kept_letter, letter_content
 from .report import BulkStoppedError, Progress, Report, add_counts
 from .run import LastSteps
@@ -265,10 +265,13 @@ class Replay:
         self._is_kept = may_be_kept and (is_whole or self._options.get("dead_letter_mode") == "append")
 
     def _carry_cut(self, _: BaseException | None) -> None:
-        lines = self._file.cut_lines
-        while self._letters is not None and self.is_own and self._is_kept and lines:
-            self._letters.carry(lines[:1])
-            del lines[:1]
+        letters, damaged, cut = self._letters, self._file.damaged_lines, self._file.cut_lines
+        while self._is_kept and damaged:
+            if letters is not None and damaged[0].content.startswith(LETTER_START):
+                letters.carry((damaged[0].content,))
+            refuse_damaged(self.report, damaged.pop(0))
+        while letters is not None and self.is_own and self._is_kept and cut:
+            letters.carry((cut.pop(0),))
 
     def _close_letters(self, _: BaseException | None) -> None:
         self._store.close(is_kept=self._is_kept)

@@ -100,7 +100,7 @@ class ReplayMethods(Resource):
         - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
           send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
         - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
-          keeps lines that a crash cut off, and is as it was if the process is killed. What a replay that ends early did
+          keeps lines that hold no letter, and is as it was if the process is killed. What a replay that ends early did
           not read goes there too.
         - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
 
@@ -157,7 +157,7 @@ class AsyncReplayMethods(Resource):
         - `transform`: a function of a letter, as `read_dead_letter` gives it without a mapping, that returns the row to
           send: fields, or `{"cells": ...}`, which the mapping reads. None leaves the letter as it is.
         - `dead_letter`: the file for what is not accepted. It may be the one that is read: it is replaced at the end,
-          keeps lines that a crash cut off, and is as it was if the process is killed. What a replay that ends early did
+          keeps lines that hold no letter, and is as it was if the process is killed. What a replay that ends early did
           not read goes there too.
         - the options of the other methods but `journal` and `reference`, each for the letters that it applies to.
 

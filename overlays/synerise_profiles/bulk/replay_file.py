@@ -15,13 +15,13 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import attrs
 import orjson
 
 from synerise_profiles._batching.attribution import count_note
-from synerise_profiles._batching.letter_lines import load_letter, scan_letters
+from synerise_profiles._batching.letter_lines import LetterLine, load_letter, scan_letters
 from synerise_profiles._batching.letters import LETTER_START
 from synerise_profiles._core.files import FileId, file_id, refused
 from synerise_profiles_api.json_values import is_object
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from synerise_profiles._readers.line_index import LineIndex
 
 __all__ = ["LetterGoneError", "LetterGroup", "ReplayFile"]
+
+_DAMAGED_TEXT: Final = "line {} is damaged, or was cut off by a crash: mend it by hand"
 
 
 class LetterGoneError(OSError):
@@ -88,9 +90,10 @@ class LetterGroup:
 
 
 class ReplayFile:
-    """A file of dead letters that is open for reading. `notes` names the lines that a crash cut off.
+    """A file of dead letters that is open for reading. `notes` names the lines that hold no letter any more.
 
-    `cut_lines` are those lines as they stood, as far as they were letters: they cannot be sent, but mended by hand.
+    `cut_lines` has the last one as it stood, if a crash cut it off and it was a letter: it cannot be sent, but mended
+    by hand. `damaged_lines` are those that end as they should, and hold no letter all the same.
     `known` is what was read of the file, `has_lost_letters` whether some of that is not there any more.
 
     Raises OSError where there is no such file, InvalidRequestError for what is no file of dead letters of this version.
@@ -109,6 +112,7 @@ class ReplayFile:
         self.groups: list[LetterGroup] = []
         self.notes: dict[str, int] = {}
         self.cut_lines: list[bytes] = []
+        self.damaged_lines: list[LetterLine] = []
         self.known: KnownBytes = 0, b""
         self._has_lost_letters = False
         self._longest = 0
@@ -182,9 +186,7 @@ class ReplayFile:
             letter, content = line.letter, line.content.rstrip(b"\n")
             self._longest = max(self._longest, len(content))
             if letter is None:
-                count_note(self.notes, f"line {line.number} was cut off by a crash, and holds no letter any more")
-                if content.startswith(LETTER_START):
-                    self.cut_lines.append(content + b"\n")
+                self._take_unreadable(line)
                 continue
             arguments: object = letter.get("arguments")
             arguments = arguments if is_object(arguments) else {}
@@ -195,6 +197,15 @@ class ReplayFile:
             found[key].add(line.number, line.offset, zlib.crc32(content))
             self._parts.add(letter)
         self.known = self._file.tell(), digest.digest()
+
+    def _take_unreadable(self, line: LetterLine) -> None:
+        if line.is_damaged:
+            count_note(self.notes, _DAMAGED_TEXT.format(line.number))
+            self.damaged_lines.append(line)
+            return
+        count_note(self.notes, f"line {line.number} was cut off by a crash, and holds no letter any more")
+        if line.content.startswith(LETTER_START):
+            self.cut_lines.append(line.content)
 
 
 def _digested(lines: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:

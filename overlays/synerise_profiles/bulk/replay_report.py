@@ -6,11 +6,16 @@ from typing import Any, Final
 
 import attrs
 
+from synerise_profiles._batching.attribution import Rejection
+from synerise_profiles._batching.letter_lines import LetterLine
+
 from .report import Report
 
-__all__ = ["OperationCounts", "ReplayReport"]
+__all__ = ["OperationCounts", "ReplayReport", "refuse_damaged"]
 
 _NOTES_SHOWN: Final = 3
+_DAMAGED_REASON: Final = "line {} is damaged: it holds no letter any more; mend it by hand"
+_NO_OPERATION: Final = "unknown"
 
 
 @attrs.define(kw_only=True)
@@ -40,3 +45,14 @@ class ReplayReport(Report):
         counts = {name: attrs.asdict(item) for name, item in self.by_operation.items()}
         found = super().to_dict(show_values=show_values, show_references=show_references)
         return {**found, "by_operation": counts}
+
+
+def refuse_damaged(report: ReplayReport, line: LetterLine) -> None:
+    """Count a damaged line as a refused row of the operation that it still names."""
+    name = line.operation or _NO_OPERATION
+    before = report.by_operation.get(name, OperationCounts())
+    counts = attrs.evolve(before, read=before.read + 1, rejected=before.rejected + 1)
+    rejection = Rejection(index=line.number - 1, stage="check", reason=_DAMAGED_REASON.format(line.number))
+    report.by_operation = {**report.by_operation, name: counts}
+    report.read += 1
+    report.rejection_store.add_without_line(rejection, report.by_stage)

@@ -10,14 +10,14 @@ waited for only when it is not ready.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import select
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any, Final, TypeAlias, TypeVar
 
 import httpcore
@@ -53,7 +53,7 @@ def connect(host: str, port: int, context: ssl.SSLContext | None, seconds: float
     deadline = _moment_in(seconds)
     sock = connect_any(host, port, seconds, _connect_to)
     try:
-        with _told():
+        with _Told():
             sock.settimeout(0.0)
             return sock if context is None else _with_tls(sock, context, host, deadline)
     except BaseException:
@@ -66,7 +66,7 @@ def connect_any(
 ) -> T:
     """Connect to one address of a host after the other, each with its share of the time. Raises as `connect` does."""
     deadline = _moment_in(seconds)
-    with _told():
+    with _Told():
         found = _addresses_of(host, port)
         failure: Exception = OSError("no address")
         for left, address in zip(range(len(found), 0, -1), found, strict=True):
@@ -88,16 +88,20 @@ def _addresses_of(host: str, port: int) -> Sequence[SocketAddress]:
         raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from None
 
 
-@contextlib.contextmanager
-def _told() -> Generator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise_if_of_a_signal(error)
-        raise httpcore.ConnectTimeout from error
-    except OSError as error:
-        raise_if_of_a_signal(error)
-        raise httpcore.ConnectError from error
+class _Told:
+    """A `with` block that raises what a socket does as an error of connecting.
+
+    It is no generator: on Python 3.13 the end of one holds the exception, which holds it.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise_if_of_a_signal(error)
+            kind = httpcore.ConnectTimeout if isinstance(error, TimeoutError) else httpcore.ConnectError
+            raise kind from error
 
 
 def _connect_to(address: SocketAddress, seconds: float | None) -> socket.socket:

@@ -1,4 +1,4 @@
-"""How long one step of a request may take: its own timeout, or what is left until the deadline of the call. Pure."""
+"""How long one step of a request may take: its own timeout, or what is left until the deadline of the call."""
 
 from __future__ import annotations
 
